@@ -1,0 +1,20 @@
+//! handover: `git push production main` deploys a Node.js app and hands the running app over to the new version
+//! without one dropped request.
+//!
+//! The modules are layers and import downwards only (`tests/layers.rs` checks it):
+//!
+//! ```text
+//! cli                             what was typed; printing
+//! daemon                          composition of `serve`
+//! control    hook                 API: types, server, client · what git runs
+//! deploy                          queue (pure) · pipeline · worker · recovery
+//! front      keep                 the roles of the data plane: no knowledge of deploys
+//! build      slot     push        checkout, install · publish, count · refs
+//! process    git      state       report
+//! config     paths    ids         time
+//! ```
+
+pub mod ids;
+pub mod paths;
+pub mod report;
+pub mod time;

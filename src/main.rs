@@ -1,0 +1,3 @@
+//! The one binary: every role and every verb.
+
+fn main() {}
