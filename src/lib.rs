@@ -16,5 +16,6 @@
 
 pub mod ids;
 pub mod paths;
+pub mod process;
 pub mod report;
 pub mod time;

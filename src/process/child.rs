@@ -1,0 +1,1 @@
+//! Children in groups of their own: started, signalled, reaped.

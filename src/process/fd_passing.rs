@@ -1,0 +1,1 @@
+//! Descriptors sent over UNIX sockets (`SCM_RIGHTS`).

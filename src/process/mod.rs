@@ -1,0 +1,6 @@
+//! What handover asks of the operating system: the only module that imports `nix`, and the only one with `unsafe`.
+
+pub mod child;
+pub mod fd_passing;
+pub mod identity;
+pub mod socket;

@@ -1,0 +1,1 @@
+//! Listening UNIX sockets whose permissions are right from the first moment.
