@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn a_socket_path_that_would_be_cut_is_refused_with_the_limit() {
         let layout =
-            Layout::choose(Some(Path::new(&format!("/{}", "d".repeat(90)))), &someone()).unwrap();
+            Layout::choose(Some(Path::new(&format!("/{}", "d".repeat(80)))), &someone()).unwrap();
         layout.check_sockets().unwrap();
         let error = layout
             .app(&"shop".parse().unwrap())
