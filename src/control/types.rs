@@ -84,6 +84,20 @@ pub struct Domain {
     pub host: HostName,
 }
 
+/// The host names of an app.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Domains {
+    /// In the order in which they were added.
+    pub domains: Vec<HostName>,
+}
+
+/// A repository whose hooks are to be taken out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveHooks {
+    /// The bare repository.
+    pub repo: PathBuf,
+}
+
 /// One line of an answer that tells what happens while it happens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
