@@ -14,6 +14,7 @@
 //! config     paths    ids         time
 //! ```
 
+pub mod config;
 pub mod git;
 pub mod ids;
 pub mod paths;
