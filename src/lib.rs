@@ -18,4 +18,5 @@ pub mod ids;
 pub mod paths;
 pub mod process;
 pub mod report;
+pub mod slot;
 pub mod time;
