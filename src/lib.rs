@@ -14,9 +14,12 @@
 //! config     paths    ids         time
 //! ```
 
+pub mod deploy;
 pub mod ids;
 pub mod paths;
 pub mod process;
+pub mod push;
 pub mod report;
 pub mod slot;
+pub mod state;
 pub mod time;
