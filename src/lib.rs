@@ -15,9 +15,13 @@
 //! ```
 
 pub mod config;
+pub mod deploy;
 pub mod git;
 pub mod ids;
 pub mod paths;
 pub mod process;
+pub mod push;
 pub mod report;
+pub mod slot;
+pub mod state;
 pub mod time;

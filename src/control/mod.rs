@@ -1,0 +1,8 @@
+//! The control API: HTTP with JSON over a UNIX socket, for the command line and the hooks.
+
+mod client;
+pub mod types;
+mod viewer;
+
+pub use client::{Client, ClientError, Lines};
+pub use viewer::{Outcome, Viewer};

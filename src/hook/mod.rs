@@ -1,0 +1,3 @@
+//! The role `hook`: run by git for a push, it hands the refs to `serve`, shows what happens, and returns the verdict.
+
+mod output;
