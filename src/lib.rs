@@ -14,11 +14,14 @@
 //! config     paths    ids         time
 //! ```
 
+pub mod config;
 pub mod deploy;
+pub mod git;
 pub mod ids;
 pub mod paths;
 pub mod process;
 pub mod push;
 pub mod report;
+pub mod slot;
 pub mod state;
 pub mod time;

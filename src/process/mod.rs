@@ -2,5 +2,6 @@
 
 pub mod child;
 pub mod fd_passing;
+pub mod files;
 pub mod identity;
 pub mod socket;
