@@ -82,13 +82,14 @@ impl Place {
     }
 
     fn install(&self) -> Result<hooks::Installed, HookError> {
-        hooks::install(
-            &self.bare(),
-            &app("shop"),
-            Path::new("/srv/home"),
-            &self.fake_binary(),
-        )
+        hooks::install(&self.bare(), &link("shop", "/srv/home", &self.fake_binary()))
     }
+}
+
+fn link(app: &str, home: &str, binary: &Path) -> hooks::Link {
+    let home = PathBuf::from(home);
+    let control = home.join("run/control.sock");
+    hooks::Link { app: app.parse().unwrap(), home, control, binary: binary.to_owned() }
 }
 
 fn app(name: &str) -> AppName {
@@ -466,12 +467,7 @@ fn a_push_runs_the_binary_that_the_repository_names() {
 fn the_hook_file_is_the_same_for_every_app_and_holds_three_lines() {
     let (one, two) = (Place::new(), Place::new());
     one.install().unwrap();
-    hooks::install(
-        &two.bare(),
-        &app("other"),
-        Path::new("/elsewhere"),
-        Path::new("/bin/true"),
-    )
+    hooks::install(&two.bare(), &link("other", "/elsewhere", Path::new("/bin/true")))
     .unwrap();
     let bytes = fs::read_to_string(one.hook()).unwrap();
     assert_eq!(bytes, fs::read_to_string(two.hook()).unwrap());
@@ -616,12 +612,7 @@ fn removing_leaves_the_configuration_as_it_was() {
         };
         let config = listed();
         for _ in 0..2 {
-            hooks::install(
-                &bare,
-                &app("shop"),
-                Path::new("/srv/home"),
-                Path::new("/bin/true"),
-            )
+            hooks::install(&bare, &link("shop", "/srv/home", Path::new("/bin/true")))
             .unwrap();
         }
         assert_eq!(
@@ -677,12 +668,7 @@ fn what_cant_be_right_is_refused_and_nothing_is_changed() {
     fs::remove_file(&dir).unwrap();
     fs::rename(&shared, &dir).unwrap();
 
-    let not_bare = hooks::install(
-        &place.work(),
-        &app("shop"),
-        Path::new("/h"),
-        Path::new("/bin/true"),
-    );
+    let not_bare = hooks::install(&place.work(), &link("shop", "/h", Path::new("/bin/true")));
     assert!(not_bare.unwrap_err().to_string().contains("not a bare"));
 }
 

@@ -91,6 +91,15 @@ pub struct Domains {
     pub domains: Vec<HostName>,
 }
 
+/// How nginx is set up for an app.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Nginx {
+    /// The configuration, complete.
+    pub config: String,
+    /// What else is to be done, a line each.
+    pub advice: Vec<String>,
+}
+
 /// A repository whose hooks are to be taken out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RemoveHooks {

@@ -49,12 +49,21 @@ impl Fleet {
     }
 
     async fn adopt(&self, app: App) -> Result<(), FleetError> {
+        self.link(&app).await;
         let found = recovery::recover(&self.site, &app).await?;
         let name = app.name.clone();
         let handle = Handle::start(Arc::clone(&self.site), app, found);
         handle.look();
         self.workers.write().unwrap_or_else(PoisonError::into_inner).insert(name, handle);
         Ok(())
+    }
+
+    /// Sets the app's hooks right: the binary or the sockets may have moved since they were put in.
+    async fn link(&self, app: &App) {
+        let (repo, link) = (app.repo.clone(), create::link(&self.site.layout, &app.name, &self.site.executable));
+        if let Err(error) = blocking(move || crate::git::hooks::install(&repo, &link)).await {
+            tracing::error!(app = %app.name, error = &error as &dyn std::error::Error, "hooks can't be set right");
+        }
     }
 
     /// Where everything lies, and what else all apps share.

@@ -94,6 +94,31 @@ pub enum HookError {
     },
 }
 
+/// What the hook files and `handover hook` read from a repository's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The app that pushes deploy.
+    pub app: AppName,
+    /// The installation's directory.
+    pub home: PathBuf,
+    /// The control socket of its server.
+    pub control: PathBuf,
+    /// The program that the hook files run.
+    pub binary: PathBuf,
+}
+
+/// Reads what [`install`] has left in a repository. `None`: it belongs to no app.
+pub fn link(repo: &Path) -> Result<Option<Link>, HookError> {
+    let repo = Repo::open(repo)?;
+    let read = |key| settings::local(&repo, key);
+    let app = read("handover.app")?.and_then(|app| app.parse().ok());
+    let paths = (read("handover.home")?, read("handover.control")?, read("handover.binary")?);
+    let (Some(app), (Some(home), Some(control), Some(binary))) = (app, paths) else {
+        return Ok(None);
+    };
+    Ok(Some(Link { app, home: home.into(), control: control.into(), binary: binary.into() }))
+}
+
 /// What installing did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
@@ -117,21 +142,17 @@ pub enum Removed {
 /// Puts the hook files into a bare repository and tells it which app it belongs to. A second time changes nothing; an
 /// older version's file is replaced. A hook that was there is kept and chained.
 ///
-/// `home` is the installation's directory, `binary` the program that the hook files run; both absolute.
-pub fn install(
-    repo: &Path,
-    app: &AppName,
-    home: &Path,
-    binary: &Path,
-) -> Result<Installed, HookError> {
+/// The paths of `link` must be absolute.
+pub fn install(repo: &Path, link: &Link) -> Result<Installed, HookError> {
     let repo = Repo::open(repo)?;
     let dir = repo.path().join("hooks");
-    check(&repo, &dir, app, home)?;
+    check(&repo, &dir, link)?;
     remember_and_set(&repo)?;
     for (key, value) in [
-        ("handover.app", app.as_str()),
-        ("handover.home", text(home)?),
-        ("handover.binary", text(binary)?),
+        ("handover.app", link.app.as_str()),
+        ("handover.home", text(&link.home)?),
+        ("handover.control", text(&link.control)?),
+        ("handover.binary", text(&link.binary)?),
     ] {
         if settings::local(&repo, key)?.as_deref() != Some(value) {
             settings::set(&repo, key, value)?;
@@ -175,7 +196,7 @@ pub fn remove(repo: &Path) -> Result<Vec<Removed>, HookError> {
         }
         settings::unset(&repo, &previous_key)?;
     }
-    for key in ["handover.app", "handover.home", "handover.binary"] {
+    for key in ["handover.app", "handover.home", "handover.control", "handover.binary"] {
         settings::unset(&repo, key)?;
     }
     Ok(removed)
@@ -189,7 +210,7 @@ pub fn chained_hook(git_dir: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// Refuses what can't be right, before anything is changed.
-fn check(repo: &Repo, dir: &Path, app: &AppName, home: &Path) -> Result<(), HookError> {
+fn check(repo: &Repo, dir: &Path, link: &Link) -> Result<(), HookError> {
     if let Some((value, level)) = settings::effective(repo, "core.hooksPath")? {
         let flag = match level {
             "the system's" => "--system ",
@@ -206,7 +227,7 @@ fn check(repo: &Repo, dir: &Path, app: &AppName, home: &Path) -> Result<(), Hook
     let owner = settings::local(repo, "handover.app")?;
     let owner_home = settings::local(repo, "handover.home")?.unwrap_or_default();
     if let Some(owner) = owner
-        && (owner != app.as_str() || owner_home != text(home)?)
+        && (owner != link.app.as_str() || owner_home != text(&link.home)?)
     {
         return Err(HookError::OtherApp {
             repo: repo.path().to_owned(),

@@ -11,9 +11,8 @@ use tokio::io::AsyncWriteExt;
 use super::output::PusherOutput;
 use crate::control::types::Push;
 use crate::control::{Client, ClientError, Outcome, Viewer};
-use crate::git::hooks::{Identity, chained_hook, identity};
+use crate::git::hooks::{self, Link, chained_hook};
 use crate::ids::AppName;
-use crate::paths::{Layout, Surroundings};
 use crate::push::{RefError, RefUpdate};
 
 /// How long a pusher may take to read the last lines.
@@ -30,10 +29,7 @@ pub enum HookError {
     },
     /// The repository's configuration.
     #[error(transparent)]
-    Git(#[from] crate::git::GitError),
-    /// The directories.
-    #[error(transparent)]
-    Path(#[from] crate::paths::PathError),
+    Repository(#[from] hooks::HookError),
     /// What git tells.
     #[error(transparent)]
     Refs(#[from] RefError),
@@ -60,11 +56,11 @@ pub async fn post_receive(repo: &Path) -> Result<Outcome, HookError> {
         ran.map_err(|source| HookError::Chained { path, source })?;
     }
     let updates = input.lines().map(str::parse).collect::<Result<Vec<RefUpdate>, _>>()?;
-    let identity = identity(repo)?.ok_or_else(|| HookError::NoApp { repo: repo.to_owned() })?;
+    let link = hooks::link(repo)?.ok_or_else(|| HookError::NoApp { repo: repo.to_owned() })?;
     let mut output = PusherOutput::new();
-    let outcome = hand_over(&identity, updates, &mut output).await;
+    let outcome = hand_over(&link, updates, &mut output).await;
     output.finish(LAST_WORDS).await;
-    outcome
+    Ok(outcome)
 }
 
 async fn run_chained(path: &Path, input: &str) -> io::Result<()> {
@@ -76,20 +72,14 @@ async fn run_chained(path: &Path, input: &str) -> io::Result<()> {
     child.wait().await.map(drop)
 }
 
-async fn hand_over(
-    identity: &Identity,
-    updates: Vec<RefUpdate>,
-    output: &mut PusherOutput,
-) -> Result<Outcome, HookError> {
-    let layout = Layout::choose(Some(&identity.home), &Surroundings::of_this_process(false))?;
-    let _ = layout;
-    let client = Client::new(identity.control.clone());
-    let path = format!("/v1/apps/{}/push", identity.app);
-    match client.lines(Method::POST, &path, &Push { updates }).await {
-        Ok(lines) => Ok(show(Viewer::new(lines), output, &identity.app).await),
+async fn hand_over(link: &Link, updates: Vec<RefUpdate>, output: &mut PusherOutput) -> Outcome {
+    let path = format!("/v1/apps/{}/push", link.app);
+    let answer = Client::new(link.control.clone()).lines(Method::POST, &path, &Push { updates }).await;
+    match answer {
+        Ok(lines) => show(Viewer::new(lines), output, &link.app).await,
         Err(error) => {
-            say_unreachable(&error, output, &identity.app);
-            Ok(Outcome::Unknown)
+            say_unreachable(&error, output, &link.app);
+            Outcome::Unknown
         }
     }
 }

@@ -82,7 +82,7 @@ impl Fleet {
         }
         let (layout, executable) = (self.site.layout.clone(), self.site.executable.clone());
         blocking(move || {
-            let installed = hooks::install(&app.repo, &app.name, layout.home(), &executable)?;
+            let installed = hooks::install(&app.repo, &link(&layout, &app.name, &executable))?;
             Ok(Created { branch: app.branch, repo: app.repo, notes: notes(&installed) })
         })
         .await
@@ -159,7 +159,7 @@ fn make(
             (repo, wanted.branch.clone().unwrap_or(head))
         }
     };
-    let installed = hooks::install(&repo, &wanted.name, layout.home(), executable)?;
+    let installed = hooks::install(&repo, &link(layout, &wanted.name, executable))?;
     Ok(Created { branch, repo, notes: notes(&installed) })
 }
 
@@ -173,6 +173,16 @@ fn discard(paths: &AppPaths, existing_repo: Option<&Path>) {
         if let Err(error) = remove_dir(dir) {
             tracing::warn!(error = &error as &dyn std::error::Error, "directory can't be removed");
         }
+    }
+}
+
+/// What an app's repository is told of this installation.
+pub(super) fn link(layout: &Layout, app: &AppName, executable: &Path) -> hooks::Link {
+    hooks::Link {
+        app: app.clone(),
+        home: layout.home().to_owned(),
+        control: layout.control_socket(),
+        binary: executable.to_owned(),
     }
 }
 
