@@ -4,3 +4,5 @@ pub mod child;
 pub mod fd_passing;
 pub mod identity;
 pub mod socket;
+pub mod stream;
+pub mod tcp;
