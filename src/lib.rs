@@ -14,6 +14,7 @@
 //! config     paths    ids         time
 //! ```
 
+pub mod front;
 pub mod ids;
 pub mod paths;
 pub mod process;

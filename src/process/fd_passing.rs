@@ -15,11 +15,7 @@ pub const DESCRIPTORS_MAX: usize = 64;
 /// less than all; once it is at least one the descriptors have gone and must not be sent again with the rest.
 ///
 /// Fails with `InvalidInput` when there are more than [`DESCRIPTORS_MAX`] descriptors or no byte to carry them.
-pub fn send(
-    socket: &impl AsFd,
-    bytes: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<usize> {
+pub fn send(socket: &impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
     if descriptors.len() > DESCRIPTORS_MAX || bytes.is_empty() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
