@@ -240,7 +240,7 @@ impl Started {
         let health = &self.from.files.config.health;
         let probe = Probe {
             path: health.path.clone(),
-            any_below_500: health.accept == Accept::Below500,
+            accept: health.accept,
             host: stage.host(),
             interval: health.interval,
             deadline: self.deadline,
@@ -267,7 +267,7 @@ impl Started {
         let limit = crate::time::limit_text(self.from.files.config.health.timeout);
         let failure = Failure::new(Phase::Health, format!("GET {} {unwell} when the time was up ({limit})", probe.path));
         match unwell {
-            Unwell::Status(_) if probe.any_below_500 => {
+            Unwell::Status(_) if probe.accept == Accept::Below500 => {
                 failure.hint("any answer below 500 would do; or set [health] path in handover.toml")
             }
             Unwell::Status(_) => failure.hint("[health] path in handover.toml must answer with 2xx or 3xx"),

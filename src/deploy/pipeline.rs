@@ -18,8 +18,9 @@ use super::journal::Journal;
 use super::launch::{Live, NewlyLive, Ready, Startable};
 use super::site::Site;
 use super::stage::{Stage, broken};
-use crate::build::{self, BuildRequest, CheckoutError, InstallRequest, Limits, Programs};
-use crate::config::AppFiles;
+use crate::build::{
+    self, BuildRequest, Built, CheckoutError, InstallRequest, Limits, Line, Programs, StepFailure,
+};
 use crate::git::{Repo, SetBranch};
 use crate::ids::ReleaseNumber;
 use crate::paths::AppPaths;
@@ -129,7 +130,7 @@ async fn remember(stage: &Stage, release: ReleaseNumber) -> Result<(), Failure> 
 async fn startable(stage: &Stage, release: &Release) -> Result<Startable, Failure> {
     let dir = stage.paths.release(release.number);
     let read = { let dir = dir.clone(); blocking(move || build::read_app_files(&dir)).await };
-    let files = read.map_err(|error| error.into_failure())?;
+    let files = read.map_err(StepFailure::from)?;
     Ok(Startable { release: release.number, commit: release.commit.clone(), dir, files })
 }
 
@@ -165,17 +166,12 @@ impl CheckedOut {
         let (repo, commit) = (stage.order.app.repo.clone(), stage.order.wanted.commit.clone());
         let (staging, to) = (stage.paths.staging(stage.journal().deploy()), dir.clone());
         let written = blocking(move || {
-            let repo = Repo::open(&repo)?;
-            build::checkout(&repo, &commit, &staging, &to, &Limits::default())
-        })
-        .await;
-        let checkout = written.map_err(|error| match error {
-            CheckoutError::Refused(refusal) => refusal.into_failure(),
-            CheckoutError::Git(_) | CheckoutError::Exists { .. } | CheckoutError::Io { .. } => {
-                broken(Phase::Checkout, &error)
-            }
-        })?;
-        let files = read_files(&dir).await?;
+            let repo = Repo::open(&repo).map_err(CheckoutError::from)?;
+            let checkout = build::checkout(&repo, &commit, &staging, &to, &Limits::default())?;
+            let files = build::read_app_files(&to)?;
+            Ok::<_, StepFailure>((checkout, files))
+        });
+        let (checkout, files) = written.await?;
         for text in checkout.warnings {
             stage.tell(EventKind::Warned { text });
         }
@@ -186,18 +182,70 @@ impl CheckedOut {
     }
 
     async fn install(self, stage: &Stage) -> Result<Installed, Failure> {
+        let programs = programs(stage)?;
+        let npm_cache = stage.paths.npm_cache();
         let request = InstallRequest {
-            dir: &self.0.dir,
-            cache: &stage.paths.npm_cache(),
-            environment: &stage.site.environment,
+            release: &self.0.dir,
+            npm_cache: &npm_cache,
+            env: &stage.site.environment,
+            programs: &programs,
             omit: &self.0.files.config.install.omit,
+            limit: InstallRequest::LIMIT,
         };
-        todo!()
+        stage.tell(EventKind::Began { phase: Phase::Install, command: Some(request.words()) });
+        let installed = build::install(&request, &mut |line| tell_line(stage, line)).await.map_err(shown)?;
+        for text in installed.warnings {
+            stage.tell(EventKind::Warned { text });
+        }
+        let plural = if installed.packages == 1 { "" } else { "s" };
+        let detail = format!("{} package{plural}", installed.packages);
+        stage.tell(EventKind::Done { phase: Phase::Install, detail, took_ms: Took(installed.took) });
+        Ok(Installed { startable: self.0, programs })
     }
 }
 
 /// A release directory with the dependencies that the lockfile names.
-struct Installed(Startable);
+struct Installed {
+    startable: Startable,
+    programs: Programs,
+}
+
+impl Installed {
+    async fn build(self, stage: &Stage) -> Result<Startable, Failure> {
+        let npm_cache = stage.paths.npm_cache();
+        let request = BuildRequest {
+            release: &self.startable.dir,
+            npm_cache: &npm_cache,
+            env: &stage.site.environment,
+            programs: &self.programs,
+            command: &self.startable.files.build_command(),
+            limit: self.startable.files.config.build.timeout,
+        };
+        let Some(words) = request.words() else { return Ok(self.startable) };
+        stage.tell(EventKind::Began { phase: Phase::Build, command: Some(words.clone()) });
+        match build::build(&request, &mut |line| tell_line(stage, line)).await.map_err(shown)? {
+            Built::Nothing => {}
+            Built::Ran { took } => {
+                stage.tell(EventKind::Done { phase: Phase::Build, detail: words, took_ms: Took(took) });
+            }
+        }
+        Ok(self.startable)
+    }
+}
+
+fn programs(stage: &Stage) -> Result<Programs, Failure> {
+    let path = stage.site.environment.get("PATH").map_or("", String::as_str);
+    Ok(Programs::find(path).map_err(StepFailure::from)?)
+}
+
+fn tell_line(stage: &Stage, line: Line) {
+    stage.tell(EventKind::Output { phase: line.phase, stream: line.stream, line: line.text });
+}
+
+/// The failure of a step whose output the pusher has seen as it came.
+fn shown(failure: StepFailure) -> Failure {
+    failure.already_shown().into()
+}
 
 /// After a deploy that was not a push, the branch names what is live too.
 async fn move_branch(stage: &Stage) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Running, Ticket, Worker};
+use super::{Message, Running, Ticket, Worker};
 use crate::deploy::cancel;
 use crate::deploy::journal::Journal;
 use crate::deploy::pipeline::{self, Order, Work};
@@ -160,8 +160,8 @@ impl Worker {
         let number = ticket.journal.deploy();
         self.record(number, DeployState::Running).await?;
         let work = match ticket.wanted.origin {
-            Origin::Restart => self.startable_release().await?.map(Work::Start),
-            Origin::Push | Origin::Command | Origin::Ref => Some(Work::Build),
+            Origin::Restart => self.startable_release().await?.map_or(Work::Build, Work::Start),
+            Origin::Push | Origin::Command | Origin::Ref => Work::Build,
         };
         let order = Order {
             app: self.app.clone(),
@@ -173,7 +173,10 @@ impl Worker {
         };
         let (cancel, cancelled) = cancel::pair();
         let task = pipeline::spawn(Arc::clone(&self.site), order, cancelled);
-        self.when(async move { super::Message::Ended(number, Box::new(task.await)) });
+        self.when(async move {
+            let outcome = task.await.expect("the outer task only waits for the one that may panic");
+            Message::Ended(number, Box::new(outcome))
+        });
         self.running = Some(Running { ticket, cancel });
         Ok(())
     }

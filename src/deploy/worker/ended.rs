@@ -1,13 +1,17 @@
 //! What follows when something has ended: a deploy, a keeper, a drain.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Message, REVIVE_AFTER, Ticket, Worker, stopping_failure};
 use crate::deploy::launch::Replaced;
-use crate::deploy::pipeline::{self, NewlyLive, Outcome};
+use crate::deploy::launch::NewlyLive;
+use crate::deploy::pipeline::Outcome;
+use crate::deploy::stage::broken;
 use crate::deploy::recovery;
-use crate::git::Repo;
+use crate::git::{Repo, SetBranch};
 use crate::ids::{DeployNumber, GenerationNumber};
+use crate::keep::Retirement;
 use crate::report::{EventKind, Failure, Origin, Phase};
 use crate::state::{DeployState, StateError};
 use crate::time::Took;
@@ -35,10 +39,10 @@ impl Worker {
     }
 
     async fn begin_waiting(&mut self, ticket: Ticket) {
-        let journal = std::sync::Arc::clone(&ticket.journal);
+        let journal = Arc::clone(&ticket.journal);
         if let Err(error) = self.begin(ticket).await {
             self.queue.next();
-            journal.tell(EventKind::Failed(pipeline::broken(Phase::Receive, &error)));
+            journal.tell(EventKind::Failed(broken(Phase::Receive, &error)));
         }
     }
 
@@ -46,6 +50,7 @@ impl Worker {
         let (release, generation) = (newly.live.release, newly.live.generation);
         self.refused = None;
         self.revive_after = REVIVE_AFTER;
+        self.app.live = Some(generation);
         self.set_live(newly.live);
         if let Some(replaced) = newly.replaced {
             self.await_retirement(replaced);
@@ -89,11 +94,11 @@ impl Worker {
         });
         let branch = &self.app.branch;
         match moved.await {
-            Ok(Ok(crate::git::SetBranch::Done)) => Some(match live {
+            Ok(Ok(SetBranch::Done)) => Some(match live {
                 Some(live) => format!("{branch} is back at {}; push the same commit again to try again", live.short()),
                 None => format!("{branch} was removed again; push the same commit again to try again"),
             }),
-            Ok(Ok(crate::git::SetBranch::Differs { .. })) => None,
+            Ok(Ok(SetBranch::Differs { .. })) => None,
             Ok(Err(error)) => {
                 tracing::warn!(app = %self.name(), error = &error as &dyn std::error::Error, "branch can't be put back");
                 Some(format!("{branch} still names the failed commit; to try again: handover deploy {}", self.name()))
@@ -116,7 +121,7 @@ impl Worker {
 
     async fn retired(&mut self, replaced: Replaced) {
         let (generation, release) = (replaced.generation, replaced.release);
-        let ended = replaced.keeper.retired();
+        let retirement = replaced.retirement(&self.paths);
         let (paths, app) = (self.paths.clone(), self.name().clone());
         let forgotten = self.site.database.run(move |database| {
             recovery::clear_away(&paths, generation);
@@ -124,8 +129,10 @@ impl Worker {
         });
         let forgotten = forgotten.await;
         self.log_trouble(forgotten, "generation can't be forgotten");
-        let forced = ended.as_ref().map_or(0, |ended| ended.forced);
-        let took_ms = Took(replaced.since.elapsed());
+        let Some(Retirement { forced, took_ms, .. }) = retirement else {
+            tracing::warn!(app = %self.name(), %generation, "keeper has left no word of its end");
+            return;
+        };
         tracing::info!(app = %self.name(), %generation, %release, forced, took = %took_ms, "generation retired");
         if let Some(journal) = replaced.journal {
             journal.tell(EventKind::Retired { generation, release, forced, took_ms });
@@ -173,7 +180,7 @@ impl Worker {
     }
 
     fn prune_later(&self) {
-        let (site, app, paths) = (std::sync::Arc::clone(&self.site), self.name().clone(), self.paths.clone());
+        let (site, app, paths) = (Arc::clone(&self.site), self.name().clone(), self.paths.clone());
         tokio::spawn(async move { recovery::prune_releases(&site, &app, &paths).await });
     }
 
