@@ -14,6 +14,7 @@
 //! config     paths    ids         time
 //! ```
 
+pub mod build;
 pub mod config;
 pub mod deploy;
 pub mod git;
