@@ -577,7 +577,8 @@ proptest! {
     #[test]
     fn a_procfile_that_is_accepted_says_the_same_when_written_again(text in "([a-z]{0,3}:? ?[a-z $:]{0,8}\n){0,5}") {
         if let Ok(procfile) = Procfile::parse(text.as_bytes()) {
-            let again: String = procfile.types().iter().map(|t| format!("{}: {}\n", t.name, t.command)).collect();
+            let lines: Vec<_> = procfile.types().iter().map(|t| format!("{}: {}", t.name, t.command)).collect();
+            let again = lines.join("\n");
             let again = Procfile::parse(again.as_bytes()).unwrap();
             let plain = |p: &Procfile| p.types().iter().map(|t| (t.name.clone(), t.command.clone())).collect::<Vec<_>>();
             prop_assert_eq!(plain(&again), plain(&procfile));

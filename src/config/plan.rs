@@ -20,6 +20,17 @@ pub struct Place<'p> {
     pub node: Option<&'p Path>,
 }
 
+impl Place<'_> {
+    /// The search path with the programs of the app's dependencies first, as npm and Heroku have it.
+    pub fn path_with_bin(&self) -> String {
+        let bin = self.release.join("node_modules/.bin");
+        match self.path {
+            "" => bin.to_string_lossy().into_owned(),
+            path => format!("{}:{path}", bin.display()),
+        }
+    }
+}
+
 /// How the app is started: `/bin/sh -c` with this command line, in the release directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebCommand {
@@ -85,7 +96,7 @@ impl AppFiles {
     /// How the app is started: `[web] command`, else the Procfile's `web`, else the start script, else `server.js`.
     pub fn web_command(&self, place: &Place<'_>) -> Result<WebCommand, NoWebCommand> {
         let (shell, from) = self.web_source()?;
-        let mut env = BTreeMap::from([("PATH".to_owned(), path_with_bin(place))]);
+        let mut env = BTreeMap::from([("PATH".to_owned(), place.path_with_bin())]);
         match from {
             WebFrom::StartScript | WebFrom::ServerJs => {
                 env.extend(self.npm_env(place, "start", &shell));
@@ -154,15 +165,6 @@ impl AppFiles {
             set("npm_node_execpath", node);
         }
         env
-    }
-}
-
-/// The search path with the programs of the app's dependencies first, as npm and Heroku have it.
-pub(super) fn path_with_bin(place: &Place<'_>) -> String {
-    let bin = place.release.join("node_modules/.bin");
-    match place.path {
-        "" => bin.to_string_lossy().into_owned(),
-        path => format!("{}:{path}", bin.display()),
     }
 }
 
