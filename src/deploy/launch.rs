@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
@@ -26,6 +26,8 @@ use crate::report::{EventKind, Failure, Phase};
 use crate::slot;
 use crate::time::{Timestamp, Took, now};
 
+/// How long a generation may drain whose spec can't be read.
+const DEFAULT_DRAIN_LIMIT: Duration = Duration::from_secs(300);
 /// The last lines of an app's output that a failure shows.
 const TAIL_LINES: usize = 30;
 
@@ -100,7 +102,6 @@ pub(super) struct Ready {
 /// A generation that `live.sock` leads to. Only [`Ready::publish`] makes one.
 pub(super) struct Swapped {
     live: Live,
-    drain_limit: std::time::Duration,
 }
 
 impl Startable {
@@ -308,8 +309,7 @@ impl Ready {
         if let Err(error) = self.keeper.commit().await {
             tracing::error!(%generation, error = &error as &dyn std::error::Error, "keeper can't be told that it is live");
         }
-        let drain_limit = self.from.files.config.drain.timeout;
-        stage.record_live(generation, drain_limit).await;
+        stage.record_live(generation).await;
         let before = stage.live().map(|live| format!("{} → ", live.release)).unwrap_or_default();
         let detail = format!("release {before}{}", self.from.release);
         stage.tell(EventKind::Done { phase: Phase::Swap, detail, took_ms });
@@ -320,7 +320,7 @@ impl Ready {
             keeper: self.keeper,
             since: now(),
         };
-        Ok(Swapped { live, drain_limit })
+        Ok(Swapped { live })
     }
 }
 
@@ -328,9 +328,9 @@ impl Swapped {
     /// Tells what was live to end when its connections have ended.
     pub(super) async fn drain(self, stage: &mut Stage) -> NewlyLive {
         let Some(old) = stage.live().cloned() else { return NewlyLive { live: self.live, replaced: None } };
-        match old.keeper.drain(None).await {
-            Ok(draining) => {
-                let (open, limit) = (draining.open, draining.limit);
+        let limit = drain_limit_of(stage, old.generation).await;
+        match old.keeper.drain(Some(limit)).await {
+            Ok(open) => {
                 stage.tell(EventKind::Draining {
                     generation: old.generation,
                     release: old.release,
@@ -348,11 +348,17 @@ impl Swapped {
             generation: old.generation,
             release: old.release,
             keeper: Arc::clone(&old.keeper),
-            deadline: now() + self.drain_limit,
+            deadline: now() + limit,
             journal: Some(Arc::clone(stage.journal())),
         };
         NewlyLive { live: self.live, replaced: Some(replaced) }
     }
+}
+
+/// How long a generation may drain: what its author had set when it was started.
+async fn drain_limit_of(stage: &Stage, generation: GenerationNumber) -> Duration {
+    let spec = stage.paths.generation(generation).spec();
+    blocking(move || Spec::read(&spec)).await.map_or(DEFAULT_DRAIN_LIMIT, |spec| spec.drain_limit)
 }
 
 impl Replaced {

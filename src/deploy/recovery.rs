@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::fleet::{FleetError, blocking};
 use super::launch::{Live, Replaced};
 use super::site::Site;
+use super::stage::stop_keeper;
 use crate::build;
 use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::Keeper;
 use crate::paths::AppPaths;
 use crate::slot;
 use crate::state::{App, DeployState, Generation, GenerationState, Release};
-use crate::time::now;
+use crate::time::{Timestamp, now};
 
 /// What of an app was found running.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ fn judge(state: GenerationState, is_live: bool, keeper_lives: bool) -> Verdict {
         (GenerationState::Starting, _, false) if is_live => Verdict::Remember,
         (_, _, false) => Verdict::Forget,
         (GenerationState::Starting, false, true) => Verdict::Stop,
-        (GenerationState::Live | GenerationState::Draining { .. }, false, true) => Verdict::Drain,
+        (GenerationState::Live | GenerationState::Draining, false, true) => Verdict::Drain,
     }
 }
 
@@ -91,15 +92,14 @@ async fn recover_generation(
     releases: &[Release],
     found: &mut Found,
 ) -> Result<(), FleetError> {
-    let keeper = Keeper::find(&paths.generation(row.number)).await.map(Arc::new);
+    let keeper = Keeper::find(&paths.generation(row.number)).map_err(FleetError::Keep)?.map(Arc::new);
     let verdict = judge(row.state, leads_to == Some(row.number), keeper.is_some());
     tracing::info!(app = %app.name, generation = %row.number, ?verdict, "generation found");
     match (verdict, keeper) {
         (Verdict::Adopt, Some(keeper)) => found.live = adopt(site, app, row, releases, keeper).await?,
         (Verdict::Drain, Some(keeper)) => found.draining.push(drain(row, keeper).await),
         (Verdict::Stop, Some(keeper)) => {
-            keeper.stop().await;
-            keeper.gone().await;
+            stop_keeper(&keeper).await;
             forget(site, app, paths, row.number).await?;
         }
         (Verdict::Forget, _) => forget(site, app, paths, row.number).await?,
@@ -125,7 +125,7 @@ async fn adopt(
     if row.state != GenerationState::Live {
         // The server was cut off between the rename and its record. What was live drains from now on.
         let (name, number) = (app.name.clone(), row.number);
-        site.database.run(move |database| database.set_live(&name, number, now())).await?;
+        site.database.run(move |database| database.set_live(&name, number)).await?;
         if let Err(error) = keeper.commit().await {
             tracing::warn!(app = %app.name, error = &error as &dyn std::error::Error, "keeper can't be told that it is live");
         }
@@ -140,17 +140,21 @@ async fn adopt(
 }
 
 async fn drain(row: &Generation, keeper: Arc<Keeper>) -> Replaced {
-    let deadline = match (row.state, keeper.status().await) {
-        (GenerationState::Draining { by }, Ok(status)) if status.deadline.is_some() => by,
-        (_, _) => match keeper.drain(None).await {
-            Ok(draining) => now() + draining.limit,
-            Err(error) => {
-                tracing::warn!(generation = %row.number, error = &error as &dyn std::error::Error, "keeper can't be told to drain");
-                now()
-            }
-        },
-    };
+    let mut deadline = deadline(&keeper).await;
+    if deadline.is_none() {
+        // The server was cut off after the swap, before it could say so to what was live.
+        if let Err(error) = keeper.drain(None).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(generation = %row.number, error, "keeper can't be told to drain");
+        }
+        deadline = self::deadline(&keeper).await;
+    }
+    let deadline = deadline.unwrap_or_else(now);
     Replaced { generation: row.number, release: row.release, keeper, deadline, journal: None }
+}
+
+async fn deadline(keeper: &Keeper) -> Option<Timestamp> {
+    keeper.status().await.ok()?.deadline
 }
 
 async fn forget(site: &Site, app: &App, paths: &AppPaths, number: GenerationNumber) -> Result<(), FleetError> {
@@ -219,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_live_sock_leads_to_and_lives_is_adopted_whatever_the_database_says() {
-        let draining = GenerationState::Draining { by: now() };
+        let draining = GenerationState::Draining;
         for state in [GenerationState::Starting, GenerationState::Live, draining] {
             assert_eq!(judge(state, true, true), Verdict::Adopt);
         }
@@ -227,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_dead_keeper_is_remembered_only_where_it_was_live() {
-        let draining = GenerationState::Draining { by: now() };
+        let draining = GenerationState::Draining;
         assert_eq!(judge(GenerationState::Live, true, false), Verdict::Remember);
         assert_eq!(judge(GenerationState::Live, false, false), Verdict::Remember, "after a reboot there is no socket");
         assert_eq!(judge(GenerationState::Starting, true, false), Verdict::Remember, "cut off just after the rename");
@@ -239,7 +243,7 @@ mod tests {
     fn a_living_keeper_that_nobody_is_sent_to_is_stopped_or_drained() {
         assert_eq!(judge(GenerationState::Starting, false, true), Verdict::Stop);
         assert_eq!(judge(GenerationState::Live, false, true), Verdict::Drain);
-        assert_eq!(judge(GenerationState::Draining { by: now() }, false, true), Verdict::Drain);
+        assert_eq!(judge(GenerationState::Draining, false, true), Verdict::Drain);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What the phases of one deploy share: where they are told, and what must be taken back if one of them fails.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::fleet::blocking;
 use super::journal::Journal;
@@ -14,7 +13,6 @@ use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
 use crate::report::{EventKind, Failure, Phase};
-use crate::time::now;
 
 /// One deploy at work.
 pub(super) struct Stage {
@@ -109,10 +107,10 @@ impl Stage {
     }
 
     /// Remembers what the rename has made true. If that fails the next start learns it from `live.sock`.
-    pub(super) async fn record_live(&mut self, generation: GenerationNumber, drain_limit: Duration) {
+    pub(super) async fn record_live(&mut self, generation: GenerationNumber) {
         self.traces = Traces::default();
         let app = self.app().clone();
-        let recorded = self.site.database.run(move |database| database.set_live(&app, generation, now() + drain_limit));
+        let recorded = self.site.database.run(move |database| database.set_live(&app, generation));
         if let Err(error) = recorded.await {
             tracing::error!(app = %self.app(), %generation, error = &error as &dyn std::error::Error, "swap can't be recorded");
         }
@@ -123,8 +121,7 @@ impl Stage {
     pub(super) async fn undo(&mut self) {
         let traces = std::mem::take(&mut self.traces);
         if let Some(keeper) = &traces.keeper {
-            keeper.stop().await;
-            keeper.gone().await;
+            stop_keeper(keeper).await;
         }
         let (paths, app, database) = (self.paths.clone(), self.app().clone(), self.site.database.clone());
         let staging = self.paths.staging(self.journal().deploy());
@@ -139,6 +136,25 @@ impl Stage {
             log(build::remove_release(&staging), "staging directory can't be removed");
         })
         .await;
+    }
+}
+
+/// Stops a keeper and waits for its end, which its own limits bound.
+pub(super) async fn stop_keeper(keeper: &Keeper) {
+    if let Err(error) = keeper.stop().await
+        && !keeper.has_ended()
+    {
+        tracing::error!(error = &error as &dyn std::error::Error, "keeper can't be told to stop");
+        return;
+    }
+    gone(keeper).await;
+}
+
+/// Returns when a keeper has ended.
+pub(super) async fn gone(keeper: &Keeper) {
+    if let Err(error) = keeper.gone().await {
+        tracing::error!(error = &error as &dyn std::error::Error, "keeper can't be watched");
+        std::future::pending::<()>().await;
     }
 }
 

@@ -26,6 +26,7 @@ use super::pipeline::Outcome;
 use super::queue::Queue;
 use super::recovery::Found;
 use super::site::{AppRoute, Site};
+use super::stage::{gone, stop_keeper};
 use super::status::AppStatus;
 use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber};
 use crate::paths::AppPaths;
@@ -244,7 +245,7 @@ impl Worker {
         let live = Arc::new(live);
         let watched = Arc::clone(&live);
         self.when(async move {
-            watched.keeper.gone().await;
+            gone(&watched.keeper).await;
             Message::KeeperGone(watched.generation)
         });
         self.live = Some(live);
@@ -253,7 +254,7 @@ impl Worker {
     fn await_retirement(&mut self, replaced: Replaced) {
         let (generation, keeper) = (replaced.generation, Arc::clone(&replaced.keeper));
         self.when(async move {
-            keeper.gone().await;
+            gone(&keeper).await;
             Message::KeeperGone(generation)
         });
         self.draining.insert(generation, replaced);
@@ -289,12 +290,7 @@ impl Worker {
         let live = self.live.take();
         let live = live.iter().map(|live| &live.keeper);
         let keepers: Vec<_> = live.chain(self.draining.values().map(|old| &old.keeper)).collect();
-        for keeper in &keepers {
-            keeper.stop().await;
-        }
-        for keeper in &keepers {
-            keeper.gone().await;
-        }
+        futures_util::future::join_all(keepers.into_iter().map(|keeper| stop_keeper(keeper))).await;
         self.site.routes.send_modify(|routes| {
             routes.remove(&self.app.name);
         });

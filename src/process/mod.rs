@@ -5,6 +5,7 @@ pub mod disk;
 pub mod fd_passing;
 pub mod files;
 pub mod identity;
+pub mod own;
 pub mod socket;
 pub mod stream;
 pub mod tcp;

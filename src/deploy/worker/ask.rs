@@ -86,7 +86,7 @@ impl Worker {
     }
 
     /// What the deploy branch names. An unreadable repository is told in the log and looks like no branch.
-    async fn branch_commit(&self) -> Option<CommitId> {
+    pub(super) async fn branch_commit(&self) -> Option<CommitId> {
         let (repo, branch) = (self.app.repo.clone(), self.app.branch.clone());
         let read = tokio::task::spawn_blocking(move || Repo::open(&repo)?.branch_commit(&branch)).await;
         match read {

@@ -114,7 +114,7 @@ impl Worker {
         }
         let Some(live) = self.live.as_ref().filter(|live| live.generation == generation) else { return };
         tracing::error!(app = %self.name(), %generation, "keeper of the live generation is gone");
-        if self.stopping.is_none() && self.running.is_none() && live.keeper.is_gone() {
+        if self.stopping.is_none() && self.running.is_none() && live.keeper.has_ended() {
             self.revive().await;
         }
     }
@@ -141,7 +141,7 @@ impl Worker {
 
     /// Starts what should be live and is not.
     pub(super) async fn revive(&mut self) {
-        let lost = self.live.as_ref().is_some_and(|live| live.keeper.is_gone());
+        let lost = self.live.as_ref().is_some_and(|live| live.keeper.has_ended());
         let never_started = self.live.is_none() && self.app.live.is_some();
         if (lost || never_started) && self.running.is_none() && self.stopping.is_none() {
             let asked = self.ask(Wish::FreshStart).await.map(drop);

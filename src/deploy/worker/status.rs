@@ -1,12 +1,18 @@
 //! How an app is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::Worker;
 use crate::deploy::launch::{Live, Replaced};
-use crate::deploy::status::{AppState, AppStatus, DrainingStatus, LiveStatus};
+use crate::deploy::status::{AppState, AppStatus, DrainingStatus, InstanceStatus, LiveStatus};
+use crate::keep::{self, Keeper};
+
+/// How long a keeper may take to say how it is.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// Answers in a task of its own: keepers are asked, and the worker does not wait for them.
@@ -52,7 +58,10 @@ async fn fill(mut status: AppStatus, live: Option<Arc<Live>>, draining: Vec<Repl
 }
 
 async fn live_status(live: &Live) -> LiveStatus {
-    let (instances, connections) = live.keeper.instances().await;
+    let status = keeper_status(&live.keeper).await;
+    let (instances, connections) = status.map_or((Vec::new(), 0), |status| {
+        (status.instances.iter().map(instance_status).collect(), status.connections.total())
+    });
     LiveStatus {
         release: live.release,
         generation: live.generation,
@@ -64,11 +73,25 @@ async fn live_status(live: &Live) -> LiveStatus {
 }
 
 async fn draining_status(replaced: &Replaced) -> DrainingStatus {
-    let (_, connections) = replaced.keeper.instances().await;
+    let status = keeper_status(&replaced.keeper).await;
     DrainingStatus {
         generation: replaced.generation,
         release: replaced.release,
-        connections,
+        connections: status.map_or(0, |status| status.connections.total()),
         deadline: replaced.deadline,
+    }
+}
+
+/// A keeper that does not answer is shown as one without instances.
+async fn keeper_status(keeper: &Keeper) -> Option<keep::Status> {
+    timeout(KEEPER_PATIENCE, keeper.status()).await.ok()?.ok()
+}
+
+fn instance_status(instance: &keep::InstanceStatus) -> InstanceStatus {
+    InstanceStatus {
+        index: instance.index,
+        pid: instance.pid,
+        restarts: instance.restarts,
+        rss_bytes: instance.rss_bytes,
     }
 }
