@@ -16,6 +16,7 @@
 
 pub mod deploy;
 pub mod ids;
+pub mod keep;
 pub mod paths;
 pub mod process;
 pub mod push;

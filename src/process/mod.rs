@@ -3,4 +3,5 @@
 pub mod child;
 pub mod fd_passing;
 pub mod identity;
+pub mod own;
 pub mod socket;
