@@ -82,14 +82,22 @@ impl Place {
     }
 
     fn install(&self) -> Result<hooks::Installed, HookError> {
-        hooks::install(&self.bare(), &link("shop", "/srv/home", &self.fake_binary()))
+        hooks::install(
+            &self.bare(),
+            &link("shop", "/srv/home", &self.fake_binary()),
+        )
     }
 }
 
 fn link(app: &str, home: &str, binary: &Path) -> hooks::Link {
     let home = PathBuf::from(home);
     let control = home.join("run/control.sock");
-    hooks::Link { app: app.parse().unwrap(), home, control, binary: binary.to_owned() }
+    hooks::Link {
+        app: app.parse().unwrap(),
+        home,
+        control,
+        binary: binary.to_owned(),
+    }
 }
 
 fn app(name: &str) -> AppName {
@@ -467,7 +475,10 @@ fn a_push_runs_the_binary_that_the_repository_names() {
 fn the_hook_file_is_the_same_for_every_app_and_holds_three_lines() {
     let (one, two) = (Place::new(), Place::new());
     one.install().unwrap();
-    hooks::install(&two.bare(), &link("other", "/elsewhere", Path::new("/bin/true")))
+    hooks::install(
+        &two.bare(),
+        &link("other", "/elsewhere", Path::new("/bin/true")),
+    )
     .unwrap();
     let bytes = fs::read_to_string(one.hook()).unwrap();
     assert_eq!(bytes, fs::read_to_string(two.hook()).unwrap());
@@ -612,8 +623,7 @@ fn removing_leaves_the_configuration_as_it_was() {
         };
         let config = listed();
         for _ in 0..2 {
-            hooks::install(&bare, &link("shop", "/srv/home", Path::new("/bin/true")))
-            .unwrap();
+            hooks::install(&bare, &link("shop", "/srv/home", Path::new("/bin/true"))).unwrap();
         }
         assert_eq!(
             git(&bare, &["config", "receive.advertisePushOptions"]),

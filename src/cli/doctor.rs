@@ -48,7 +48,11 @@ struct Report {
 
 pub(super) fn run(layout: &Layout, as_json: bool) -> std::result::Result<Exit, Failed> {
     let findings = checks::all(layout);
-    let exit = if findings.iter().any(Finding::is_bad) { Exit::Failed } else { Exit::Done };
+    let exit = if findings.iter().any(Finding::is_bad) {
+        Exit::Failed
+    } else {
+        Exit::Done
+    };
     if as_json {
         json(&Report { findings });
     } else {
@@ -68,7 +72,9 @@ impl Finding {
         let line = |word: &str, found: &str| format!("{word:<5} {:<12} {found}", self.check);
         match &self.result {
             Result::Good { found } => line("ok", found),
-            Result::Warning { found, remedy } => format!("{}\n{:19}→ {remedy}", line("warn", found), ""),
+            Result::Warning { found, remedy } => {
+                format!("{}\n{:19}→ {remedy}", line("warn", found), "")
+            }
             Result::Bad { found, remedy } => format!("{}\n{:19}→ {remedy}", line("BAD", found), ""),
         }
     }

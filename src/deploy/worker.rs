@@ -95,7 +95,9 @@ impl Handle {
 
     /// The journal of a deploy that has not ended; of the one that runs, where no number is given.
     pub async fn journal(&self, number: Option<DeployNumber>) -> Option<Arc<Journal>> {
-        self.question(|reply| Message::Journal(number, reply)).await.flatten()
+        self.question(|reply| Message::Journal(number, reply))
+            .await
+            .flatten()
     }
 
     /// Says that the app's row has changed.
@@ -237,7 +239,11 @@ impl Worker {
         let waiting = self.waiting.as_ref().map(|waiting| &waiting.journal);
         match number {
             None => running.cloned(),
-            Some(number) => [running, waiting].into_iter().flatten().find(|journal| journal.deploy() == number).cloned(),
+            Some(number) => [running, waiting]
+                .into_iter()
+                .flatten()
+                .find(|journal| journal.deploy() == number)
+                .cloned(),
         }
     }
 
@@ -289,7 +295,9 @@ impl Worker {
     async fn finish_stop(&mut self) {
         let live = self.live.take();
         let live = live.iter().map(|live| &live.keeper);
-        let keepers: Vec<_> = live.chain(self.draining.values().map(|old| &old.keeper)).collect();
+        let keepers: Vec<_> = live
+            .chain(self.draining.values().map(|old| &old.keeper))
+            .collect();
         futures_util::future::join_all(keepers.into_iter().map(|keeper| stop_keeper(keeper))).await;
         self.site.routes.send_modify(|routes| {
             routes.remove(&self.app.name);

@@ -112,11 +112,20 @@ pub fn link(repo: &Path) -> Result<Option<Link>, HookError> {
     let repo = Repo::open(repo)?;
     let read = |key| settings::local(&repo, key);
     let app = read("handover.app")?.and_then(|app| app.parse().ok());
-    let paths = (read("handover.home")?, read("handover.control")?, read("handover.binary")?);
+    let paths = (
+        read("handover.home")?,
+        read("handover.control")?,
+        read("handover.binary")?,
+    );
     let (Some(app), (Some(home), Some(control), Some(binary))) = (app, paths) else {
         return Ok(None);
     };
-    Ok(Some(Link { app, home: home.into(), control: control.into(), binary: binary.into() }))
+    Ok(Some(Link {
+        app,
+        home: home.into(),
+        control: control.into(),
+        binary: binary.into(),
+    }))
 }
 
 /// What installing did.
@@ -196,7 +205,12 @@ pub fn remove(repo: &Path) -> Result<Vec<Removed>, HookError> {
         }
         settings::unset(&repo, &previous_key)?;
     }
-    for key in ["handover.app", "handover.home", "handover.control", "handover.binary"] {
+    for key in [
+        "handover.app",
+        "handover.home",
+        "handover.control",
+        "handover.binary",
+    ] {
         settings::unset(&repo, key)?;
     }
     Ok(removed)
