@@ -15,10 +15,16 @@
 //! ```
 
 pub mod build;
+pub mod cli;
 pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod deploy;
+pub mod front;
 pub mod git;
+pub mod hook;
 pub mod ids;
+pub mod keep;
 pub mod paths;
 pub mod process;
 pub mod push;

@@ -1,7 +1,9 @@
 //! What can be typed.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -70,14 +72,27 @@ pub enum Verb {
     },
     /// Run by the server, not by people: the built-in front
     #[command(hide = true)]
-    Front {
-        /// Its control socket
-        #[arg(long)]
-        control: PathBuf,
-        /// Inherited listening descriptors
-        #[arg(long = "listen-fd", value_name = "FD")]
-        listen_fds: Vec<i32>,
-    },
+    Front(Front),
+}
+
+/// What the front is started with.
+#[derive(Debug, Args)]
+pub struct Front {
+    /// Its control socket
+    #[arg(long)]
+    pub control: PathBuf,
+    /// Inherited listening descriptors
+    #[arg(long = "listen-fd", value_name = "FD", required = true)]
+    pub listen_fds: Vec<i32>,
+    /// How many threads serve
+    #[arg(long)]
+    pub threads: Option<NonZeroUsize>,
+    /// For an app to begin its answer
+    #[arg(long, value_parser = crate::time::parse_duration)]
+    pub response_timeout: Option<Duration>,
+    /// For an app to accept a connection
+    #[arg(long, value_parser = crate::time::parse_duration)]
+    pub connect_timeout: Option<Duration>,
 }
 
 /// How the server runs.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// What passes from the server's own environment: where programs and the home are, language, time zone, proxies and
 /// certificate stores. A pusher's environment never comes near: `serve` is not started by pushers.
@@ -35,6 +36,12 @@ pub fn base(server: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<Stri
         .collect();
     chosen.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
     chosen
+}
+
+/// The program of this name along the `PATH` of an environment.
+pub fn find_program(name: &str, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let path = environment.get("PATH")?;
+    std::env::split_paths(path).map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::config::Accept;
+
 /// How many passes in a row make a generation healthy.
 const PASSES: u32 = 2;
 /// The pause between two passes.
@@ -19,8 +21,10 @@ const BETWEEN_PASSES: Duration = Duration::from_millis(20);
 /// What to ask, and how patiently.
 #[derive(Debug, Clone)]
 pub struct Probe {
-    /// The path to ask for. With none set, `/` is asked for, and any answer below 500 passes; with one, 2xx or 3xx.
-    pub path: Option<String>,
+    /// The path to ask for.
+    pub path: String,
+    /// Which answers pass.
+    pub accept: Accept,
     /// The `Host` header.
     pub host: String,
     /// The pause after a failed try.
@@ -60,11 +64,6 @@ impl fmt::Display for Unwell {
 }
 
 impl Probe {
-    /// The path that is asked for.
-    pub fn shown_path(&self) -> &str {
-        self.path.as_deref().unwrap_or("/")
-    }
-
     /// Asks until two passes in a row or the deadline.
     pub async fn run(&self, socket: &Path) -> Result<Passed, Unwell> {
         let mut passes = 0;
@@ -93,20 +92,13 @@ impl Probe {
     async fn ask(&self, socket: &Path) -> Result<StatusCode, Unwell> {
         let answer = timeout_at(self.deadline, self.exchange(socket));
         let status = answer.await.map_err(|_| Unwell::Silent)?.map_err(|error| Unwell::Broken(error.to_string()))?;
-        if self.passes(status) { Ok(status) } else { Err(Unwell::Status(status)) }
-    }
-
-    fn passes(&self, status: StatusCode) -> bool {
-        match self.path {
-            None => status.as_u16() < 500,
-            Some(_) => status.is_success() || status.is_redirection(),
-        }
+        if self.accept.accepts(status.as_u16()) { Ok(status) } else { Err(Unwell::Status(status)) }
     }
 
     async fn exchange(&self, socket: &Path) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
         let stream = UnixStream::connect(socket).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::get(self.shown_path())
+        let request = Request::get(self.path.as_str())
             .header("host", &self.host)
             .header("user-agent", concat!("handover/", env!("CARGO_PKG_VERSION"), " (health check)"))
             .header("accept", "*/*")

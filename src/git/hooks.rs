@@ -11,12 +11,15 @@
 //!
 //! Each change is one `rename`, so that a push at any moment runs either the old hook or the whole new one.
 
+mod error;
+
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::error::GitError;
+pub use error::HookError;
+
 use super::repo::Repo;
 use super::settings;
 use crate::ids::AppName;
@@ -33,65 +36,29 @@ const NEEDED: [(&str, &str); 1] = [("receive.advertisePushOptions", "true")];
 /// Stands for "was not set" among the previous values; no boolean of git's looks like it.
 const WAS_UNSET: &str = "(unset)";
 
-/// Why hooks can't be put into a repository, or taken out.
-#[derive(Debug, thiserror::Error)]
-pub enum HookError {
-    /// The repository can't be opened or its configuration not used.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// git would not look into the repository's own `hooks` directory.
-    #[error("install hooks in `{repo}`: {level} git configuration sets core.hooksPath to `{value}`, so git would not run them; unset it with `git config {flag}--unset core.hooksPath`", repo = repo.display())]
-    HooksPath {
-        /// The repository.
-        repo: PathBuf,
-        /// Whose configuration it is, in words.
-        level: &'static str,
-        /// The option of `git config` that reaches it, with a space, or nothing.
-        flag: &'static str,
-        /// Its value.
-        value: String,
-    },
-    /// The repository deploys another app already.
-    #[error("install hooks in `{repo}`: it belongs to the app `{app}` of the installation in `{home}`; destroy that app first, or give this one another repository", repo = repo.display())]
-    OtherApp {
-        /// The repository.
-        repo: PathBuf,
-        /// The app.
-        app: String,
-        /// Its installation.
-        home: String,
-    },
-    /// The hooks directory is a symlink, and other repositories may share what it leads to.
-    #[error("install hooks in `{dir}`: it is a symlink, and other repositories may use what it leads to; replace it by a directory of its own", dir = dir.display())]
-    SharedDirectory {
-        /// The `hooks` directory.
-        dir: PathBuf,
-    },
-    /// There is a foreign hook and also one that was put aside before.
-    #[error("install the hook `{hook}`: there is another one, and `{kept}` too; merge the two into one of them and remove the other", hook = hook.display(), kept = kept.display())]
-    TwoForeign {
-        /// The hook.
-        hook: PathBuf,
-        /// The one that was put aside.
-        kept: PathBuf,
-    },
-    /// A path that must be text in git's configuration is not UTF-8.
-    #[error("name `{path}` in git's configuration: it is not UTF-8", path = path.display())]
-    NotText {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The system refused a step.
-    #[error("{doing} `{path}`", path = path.display())]
-    Io {
-        /// Which step.
-        doing: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
+/// What the hook files and `handover hook` read from a repository's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The app that pushes deploy.
+    pub app: AppName,
+    /// The installation's directory.
+    pub home: PathBuf,
+    /// The control socket of its server.
+    pub control: PathBuf,
+    /// The program that the hook files run.
+    pub binary: PathBuf,
+}
+
+/// Reads what [`install`] has left in a repository. `None`: it belongs to no app.
+pub fn link(repo: &Path) -> Result<Option<Link>, HookError> {
+    let repo = Repo::open(repo)?;
+    let read = |key| settings::local(&repo, key);
+    let app = read("handover.app")?.and_then(|app| app.parse().ok());
+    let paths = (read("handover.home")?, read("handover.control")?, read("handover.binary")?);
+    let (Some(app), (Some(home), Some(control), Some(binary))) = (app, paths) else {
+        return Ok(None);
+    };
+    Ok(Some(Link { app, home: home.into(), control: control.into(), binary: binary.into() }))
 }
 
 /// What installing did.
@@ -117,21 +84,17 @@ pub enum Removed {
 /// Puts the hook files into a bare repository and tells it which app it belongs to. A second time changes nothing; an
 /// older version's file is replaced. A hook that was there is kept and chained.
 ///
-/// `home` is the installation's directory, `binary` the program that the hook files run; both absolute.
-pub fn install(
-    repo: &Path,
-    app: &AppName,
-    home: &Path,
-    binary: &Path,
-) -> Result<Installed, HookError> {
+/// The paths of `link` must be absolute.
+pub fn install(repo: &Path, link: &Link) -> Result<Installed, HookError> {
     let repo = Repo::open(repo)?;
     let dir = repo.path().join("hooks");
-    check(&repo, &dir, app, home)?;
+    check(&repo, &dir, link)?;
     remember_and_set(&repo)?;
     for (key, value) in [
-        ("handover.app", app.as_str()),
-        ("handover.home", text(home)?),
-        ("handover.binary", text(binary)?),
+        ("handover.app", link.app.as_str()),
+        ("handover.home", text(&link.home)?),
+        ("handover.control", text(&link.control)?),
+        ("handover.binary", text(&link.binary)?),
     ] {
         if settings::local(&repo, key)?.as_deref() != Some(value) {
             settings::set(&repo, key, value)?;
@@ -175,7 +138,7 @@ pub fn remove(repo: &Path) -> Result<Vec<Removed>, HookError> {
         }
         settings::unset(&repo, &previous_key)?;
     }
-    for key in ["handover.app", "handover.home", "handover.binary"] {
+    for key in ["handover.app", "handover.home", "handover.control", "handover.binary"] {
         settings::unset(&repo, key)?;
     }
     Ok(removed)
@@ -189,7 +152,7 @@ pub fn chained_hook(git_dir: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// Refuses what can't be right, before anything is changed.
-fn check(repo: &Repo, dir: &Path, app: &AppName, home: &Path) -> Result<(), HookError> {
+fn check(repo: &Repo, dir: &Path, link: &Link) -> Result<(), HookError> {
     if let Some((value, level)) = settings::effective(repo, "core.hooksPath")? {
         let flag = match level {
             "the system's" => "--system ",
@@ -206,7 +169,7 @@ fn check(repo: &Repo, dir: &Path, app: &AppName, home: &Path) -> Result<(), Hook
     let owner = settings::local(repo, "handover.app")?;
     let owner_home = settings::local(repo, "handover.home")?.unwrap_or_default();
     if let Some(owner) = owner
-        && (owner != app.as_str() || owner_home != text(home)?)
+        && (owner != link.app.as_str() || owner_home != text(&link.home)?)
     {
         return Err(HookError::OtherApp {
             repo: repo.path().to_owned(),

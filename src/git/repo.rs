@@ -65,6 +65,17 @@ impl Repo {
         Ok(Self::from_git(git))
     }
 
+    /// The branch that `HEAD` names, whether it has commits or not.
+    pub fn head_branch(&self) -> Result<String, GitError> {
+        let failed = |source| GitError::Read { what: "HEAD".to_owned(), source };
+        let head = self.git.find_reference("HEAD").map_err(failed)?;
+        let target = head.symbolic_target().ok().flatten().unwrap_or_default();
+        match target.strip_prefix("refs/heads/") {
+            Some(branch) => Ok(branch.to_owned()),
+            None => Err(GitError::BranchName(target.escape_debug().to_string())),
+        }
+    }
+
     fn from_git(git: Repository) -> Self {
         let path = git.path().to_owned();
         Self { git, path }

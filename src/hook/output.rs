@@ -9,10 +9,9 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
-use crate::process::socket::set_nonblocking;
 
 /// How much may wait for a pusher who is slow or gone, in bytes.
 const WAITING_MAX: usize = 256 * 1024;
@@ -26,10 +25,10 @@ pub struct PusherOutput {
     dropped: usize,
 }
 
-/// Standard error: watched for room where the kernel can (pipes, sockets, terminals), else (files) simply written.
+/// Standard error: a pipe that is never waited for (git gives hooks one), or anything else, which is simply written.
 #[derive(Debug)]
 enum Stderr {
-    Watched(AsyncFd<io::Stderr>),
+    Pipe(pipe::Sender),
     Plain(io::Stderr),
     Gone,
 }
@@ -37,10 +36,9 @@ enum Stderr {
 impl PusherOutput {
     /// Takes over standard error.
     pub fn new() -> Self {
-        let stderr = io::stderr();
-        // Where it can't be made non-blocking it isn't a pipe, and can't be full.
-        let _ = set_nonblocking(&stderr.as_fd(), true);
-        let stderr = AsyncFd::new(stderr).map_or_else(|_| Stderr::Plain(io::stderr()), Stderr::Watched);
+        let copy = io::stderr().as_fd().try_clone_to_owned();
+        let pipe = copy.and_then(pipe::Sender::from_owned_fd);
+        let stderr = pipe.map_or_else(|_| Stderr::Plain(io::stderr()), Stderr::Pipe);
         Self { stderr, waiting: VecDeque::new(), waiting_bytes: 0, dropped: 0 }
     }
 
@@ -64,11 +62,10 @@ impl PusherOutput {
 
     /// Waits until there may be room and writes on. Only to be awaited while [`PusherOutput::is_behind`].
     pub async fn room(&mut self) {
-        if let Stderr::Watched(stderr) = &self.stderr {
-            match stderr.writable().await {
-                Ok(mut ready) => ready.clear_ready(),
-                Err(_) => self.stderr = Stderr::Gone,
-            }
+        if let Stderr::Pipe(pipe) = &self.stderr
+            && pipe.writable().await.is_err()
+        {
+            self.stderr = Stderr::Gone;
         }
         self.write_some();
     }
@@ -109,7 +106,7 @@ impl PusherOutput {
     /// One write; a pusher who is gone takes everything.
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.stderr {
-            Stderr::Watched(stderr) => stderr.get_ref().lock().write(bytes),
+            Stderr::Pipe(pipe) => pipe.try_write(bytes),
             Stderr::Plain(stderr) => stderr.lock().write(bytes),
             Stderr::Gone => Ok(bytes.len()),
         }

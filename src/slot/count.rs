@@ -38,6 +38,7 @@ pub fn connections(socket: &Path) -> Result<Connections, SlotError> {
     scan(socket, |row| match row.state {
         State::Established => found.established += 1,
         State::Queued => found.queued += 1,
+        State::Listening => {}
     })?;
     Ok(found)
 }
@@ -54,8 +55,20 @@ pub fn established_inodes(socket: &Path) -> Result<Vec<u64>, SlotError> {
     Ok(inodes)
 }
 
+/// The inode of the socket that listens at a path, if one does. Whoever holds it can accept.
+pub fn listener_inode(socket: &Path) -> Result<Option<u64>, SlotError> {
+    let mut inode = None;
+    scan(socket, |row| {
+        if row.state == State::Listening {
+            inode = Some(row.inode);
+        }
+    })?;
+    Ok(inode)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
+    Listening,
     Established,
     Queued,
 }
@@ -100,14 +113,17 @@ fn scan_table(mut table: impl Read, path: &[u8], mut visit: impl FnMut(Row)) -> 
     }
 }
 
-/// The row for a connection of `path`, or nothing: another path, the listener itself, or an end without a name.
+/// The row of a socket that carries `path`, or nothing: another path, or an end without a name.
 fn row_of(line: &[u8], path: &[u8]) -> Option<Row> {
+    const LISTENS: &str = "00010000";
     let head = line.strip_suffix(path)?.strip_suffix(b" ")?;
     let head = std::str::from_utf8(head).ok()?;
-    let mut fields = head.split_ascii_whitespace().skip(5);
-    let state = match fields.next()? {
-        "03" => State::Established,
-        "02" => State::Queued,
+    let mut fields = head.split_ascii_whitespace().skip(3);
+    let flags = fields.next()?;
+    let state = match (fields.nth(1)?, flags) {
+        ("01", LISTENS) => State::Listening,
+        ("03", _) => State::Established,
+        ("02", _) => State::Queued,
         _ => return None,
     };
     let inode = fields.next()?.parse().ok()?;
@@ -137,17 +153,16 @@ Num       RefCount Protocol Flags    Type St Inode Path
     }
 
     #[test]
-    fn only_connections_of_the_very_path_count() {
-        let established = |inode| Row {
-            state: State::Established,
-            inode,
-        };
-        let queued = Row {
-            state: State::Queued,
-            inode: 0,
-        };
+    fn only_sockets_of_the_very_path_count() {
+        let row = |state, inode| Row { state, inode };
+        let expected = [
+            row(State::Listening, 1001),
+            row(State::Established, 1002),
+            row(State::Queued, 0),
+            row(State::Established, 1006),
+        ];
         let found = rows(TABLE.as_bytes(), "/run/handover/shop/g57.sock");
-        assert_eq!(found, [established(1002), queued, established(1006)]);
+        assert_eq!(found, expected);
     }
 
     #[test]

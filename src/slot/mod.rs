@@ -14,7 +14,7 @@ mod count;
 mod directory;
 mod publish;
 
-pub use count::{Connections, connections, established_inodes};
+pub use count::{Connections, connections, established_inodes, listener_inode};
 pub use directory::{prepare, remove_generation, sweep};
 pub use publish::{Published, live, previous, publish, unpublish};
 

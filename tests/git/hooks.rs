@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use handover::git::hooks::{self, HookError, Removed};
 
-use crate::place::{Place, app, git, git_output, write_script};
+use crate::place::{Place, git, git_output, link, write_script};
 
 #[test]
 fn a_push_runs_the_binary_that_the_repository_names() {
@@ -31,9 +31,7 @@ fn the_hook_file_is_the_same_for_every_app_and_holds_three_lines() {
     one.install().unwrap();
     hooks::install(
         &two.bare(),
-        &app("other"),
-        Path::new("/elsewhere"),
-        Path::new("/bin/true"),
+        &link("other", "/elsewhere", Path::new("/bin/true")),
     )
     .unwrap();
     let bytes = fs::read_to_string(one.hook()).unwrap();
@@ -179,13 +177,7 @@ fn removing_leaves_the_configuration_as_it_was() {
         };
         let config = listed();
         for _ in 0..2 {
-            hooks::install(
-                &bare,
-                &app("shop"),
-                Path::new("/srv/home"),
-                Path::new("/bin/true"),
-            )
-            .unwrap();
+            hooks::install(&bare, &link("shop", "/srv/home", Path::new("/bin/true"))).unwrap();
         }
         assert_eq!(
             git(&bare, &["config", "receive.advertisePushOptions"]),
@@ -240,12 +232,7 @@ fn what_cant_be_right_is_refused_and_nothing_is_changed() {
     fs::remove_file(&dir).unwrap();
     fs::rename(&shared, &dir).unwrap();
 
-    let not_bare = hooks::install(
-        &place.work(),
-        &app("shop"),
-        Path::new("/h"),
-        Path::new("/bin/true"),
-    );
+    let not_bare = hooks::install(&place.work(), &link("shop", "/h", Path::new("/bin/true")));
     assert!(not_bare.unwrap_err().to_string().contains("not a bare"));
 }
 

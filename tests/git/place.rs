@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use handover::git::Repo;
 use handover::git::hooks::{self, HookError};
-use handover::ids::{AppName, CommitId};
+use handover::ids::CommitId;
 use tempfile::TempDir;
 
 /// A bare repository and a clone that pushes to it.
@@ -80,17 +80,20 @@ impl Place {
     }
 
     pub(crate) fn install(&self) -> Result<hooks::Installed, HookError> {
-        hooks::install(
-            &self.bare(),
-            &app("shop"),
-            Path::new("/srv/home"),
-            &self.fake_binary(),
-        )
+        let link = link("shop", "/srv/home", &self.fake_binary());
+        hooks::install(&self.bare(), &link)
     }
 }
 
-pub(crate) fn app(name: &str) -> AppName {
-    name.parse().unwrap()
+/// What a repository is told about its app.
+pub(crate) fn link(app: &str, home: &str, binary: &Path) -> hooks::Link {
+    let home = PathBuf::from(home);
+    hooks::Link {
+        app: app.parse().unwrap(),
+        control: home.join("run/control.sock"),
+        home,
+        binary: binary.to_owned(),
+    }
 }
 
 pub(crate) fn write_script(path: &Path, script: &str) {
