@@ -1,0 +1,14 @@
+//! The front as a process of its own, in front of real servers on UNIX sockets: raw ones in Rust where exact bytes
+//! matter, node where its behaviour does.
+
+mod backend;
+mod control;
+mod framing;
+mod nodes;
+mod peer;
+mod reuse;
+mod rig;
+mod routing;
+mod streaming;
+mod swap;
+mod upgrade;
