@@ -6,6 +6,7 @@
 mod backend;
 mod control;
 mod framing;
+mod nginx;
 mod nodes;
 mod peer;
 mod reuse;

@@ -114,9 +114,7 @@ impl Rig {
 
     /// Makes a socket the live one, with one rename.
     pub(crate) fn publish(&self, socket: &Path) {
-        let staged = self.path("staged.sock");
-        std::fs::hard_link(socket, &staged).unwrap();
-        std::fs::rename(&staged, self.path("live.sock")).unwrap();
+        publish(self.dir.path(), socket);
     }
 
     /// Starts an app that answers with these words and publishes it.
@@ -158,6 +156,13 @@ impl Rig {
         let number = line.split_whitespace().nth(1).unwrap();
         number.parse().unwrap()
     }
+}
+
+/// Makes a socket `live.sock` of a directory, with one rename.
+pub(crate) fn publish(dir: &Path, socket: &Path) {
+    let staged = dir.join("staged.sock");
+    std::fs::hard_link(socket, &staged).unwrap();
+    std::fs::rename(&staged, dir.join("live.sock")).unwrap();
 }
 
 /// A plain `GET /`.
