@@ -156,12 +156,12 @@ pub enum EventKind {
         /// What it waits for.
         reason: String,
     },
-    /// A phase that runs a command has begun.
+    /// A phase has begun.
     Began {
         /// The phase.
         phase: Phase,
-        /// The command.
-        command: String,
+        /// The command that it runs, if it runs one.
+        command: Option<String>,
     },
     /// A program that handover runs printed a line.
     Output {

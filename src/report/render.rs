@@ -9,10 +9,10 @@ use crate::time::limit_text;
 /// Where a phase's duration ends, in columns.
 const WIDTH: usize = 72;
 
-/// Turns events into lines. It knows which phase is under way, so that silence can be filled too.
+/// Turns events into lines. It knows what is under way, so that silence can be filled too.
 #[derive(Debug, Default)]
 pub struct Renderer {
-    phase: Option<Phase>,
+    under_way: Option<&'static str>,
 }
 
 impl Renderer {
@@ -37,10 +37,16 @@ impl Renderer {
                     String::new(),
                 ]
             }
-            EventKind::Waiting { reason } => vec![format!("  waiting    {reason}")],
+            EventKind::Waiting { reason } => {
+                self.under_way = Some("waiting");
+                vec![format!("  {:<10} {reason}", "waiting")]
+            }
             EventKind::Began { phase, command } => {
-                self.phase = Some(*phase);
-                vec![format!("  {phase:<10} {command}")]
+                self.under_way = Some(phase.name());
+                command
+                    .iter()
+                    .map(|command| format!("  {phase:<10} {command}"))
+                    .collect()
             }
             EventKind::Output { line, .. } => {
                 vec![format!("             {line}").trim_end().to_owned()]
@@ -50,7 +56,7 @@ impl Renderer {
                 detail,
                 took_ms,
             } => {
-                self.phase = None;
+                self.under_way = None;
                 vec![timed(
                     &format!("  {phase:<10} {detail}"),
                     &took_ms.to_string(),
@@ -116,12 +122,9 @@ impl Renderer {
 
     /// A sign of life for a phase that has been silent, or nothing where none is under way.
     pub fn still_at_it(&self, silent_for: Duration) -> Option<String> {
-        self.phase.map(|phase| {
-            format!(
-                "  {phase:<10} … {} without output",
-                limit_text(Duration::from_secs(silent_for.as_secs()))
-            )
-        })
+        let silence = limit_text(Duration::from_secs(silent_for.as_secs()));
+        self.under_way
+            .map(|doing| format!("  {doing:<10} … {silence} without output"))
     }
 }
 

@@ -1,0 +1,154 @@
+//! The client of the control API: HTTP over `<run>/control.sock`.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::types::Refusal;
+
+/// Why a request to `serve` came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers on the control socket.
+    #[error("reach the server at `{socket}`; start it with `handover serve`", socket = socket.display())]
+    Unreachable {
+        /// The control socket.
+        socket: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server said no.
+    #[error("{error}")]
+    Refused {
+        /// Its reason.
+        error: String,
+    },
+    /// The conversation broke off.
+    #[error("talk to the server")]
+    Broken(#[source] hyper::Error),
+    /// The answer is not what was asked for.
+    #[error("understand the server's answer")]
+    Answer(#[source] serde_json::Error),
+}
+
+/// A way to `serve`. Each request has a connection of its own.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// A client for the control socket at `socket`. Nothing is connected yet.
+    pub fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// Asks for something.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        read_json(self.send(Method::GET, path, &()).await?).await
+    }
+
+    /// Has something done.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        read_json(self.send(method, path, body).await?).await
+    }
+
+    /// Has something done that is told line by line.
+    pub async fn lines(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Lines, ClientError> {
+        let response = self.send(method, path, body).await?;
+        Ok(Lines { body: response.into_body(), pending: Vec::new(), ready: VecDeque::new() })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { socket: self.socket.clone(), source };
+        let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(ClientError::Broken)?;
+        tokio::spawn(connection);
+        let json = serde_json::to_vec(body).expect("requests have only string keys");
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "handover")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(json)))
+            .expect("paths are made of checked names");
+        let response = sender.send_request(request).await.map_err(ClientError::Broken)?;
+        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+    }
+}
+
+async fn read_json<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, ClientError> {
+    let body = response.into_body().collect().await.map_err(ClientError::Broken)?.to_bytes();
+    serde_json::from_slice(&body).map_err(ClientError::Answer)
+}
+
+async fn refusal(response: Response<Incoming>) -> ClientError {
+    let status: StatusCode = response.status();
+    match read_json::<Refusal>(response).await {
+        Ok(refusal) => ClientError::Refused { error: refusal.error },
+        Err(_) => ClientError::Refused { error: format!("do that: the server answered {status}") },
+    }
+}
+
+/// An answer that comes line by line.
+#[derive(Debug)]
+pub struct Lines {
+    body: Incoming,
+    pending: Vec<u8>,
+    ready: VecDeque<String>,
+}
+
+impl Lines {
+    /// The next line without its end, as soon as it is there; `None` at the end.
+    ///
+    /// Cancel-safe: a line is never lost when the future is dropped.
+    pub async fn next(&mut self) -> Result<Option<String>, ClientError> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Ok(Some(line));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(ClientError::Broken(error)),
+                Some(Ok(frame)) => self.take(frame.data_ref().map_or(&[][..], |data| data)),
+            }
+        }
+    }
+
+    /// The next line, as JSON.
+    pub async fn next_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
+        let line = self.next().await?;
+        line.map(|line| serde_json::from_str(&line).map_err(ClientError::Answer)).transpose()
+    }
+
+    fn take(&mut self, data: &[u8]) {
+        for piece in data.split_inclusive(|&byte| byte == b'\n') {
+            self.pending.extend_from_slice(piece);
+            if self.pending.ends_with(b"\n") {
+                self.pending.pop();
+                self.ready.push_back(String::from_utf8_lossy(&self.pending).into_owned());
+                self.pending.clear();
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Deploys: every run of the phases, ended or not.
+
+use rusqlite::{Row, params};
+
+use super::database::{Database, parsed, parsed_option};
+use super::error::StateError;
+use crate::ids::{AppName, CommitId, DeployNumber, ReleaseNumber};
+use crate::report::{Origin, Phase};
+use crate::time::{Timestamp, now};
+
+/// Where a deploy is, or how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeployState {
+    /// It waits for its turn.
+    Waiting,
+    /// The phases run.
+    Running,
+    /// It went live.
+    Live {
+        /// As this release.
+        release: ReleaseNumber,
+    },
+    /// It failed and changed nothing.
+    Failed {
+        /// In this phase.
+        phase: Phase,
+        /// For this reason.
+        cause: String,
+    },
+    /// A newer push took its place.
+    Superseded,
+    /// `serve` ended while it ran.
+    Interrupted,
+}
+
+impl DeployState {
+    /// The name as it is stored and shown.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Live { .. } => "live",
+            Self::Failed { .. } => "failed",
+            Self::Superseded => "superseded",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    fn ended(&self) -> bool {
+        match self {
+            Self::Waiting | Self::Running => false,
+            Self::Live { .. } | Self::Failed { .. } | Self::Superseded | Self::Interrupted => true,
+        }
+    }
+}
+
+/// One run of the phases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deploy {
+    /// Its number.
+    pub number: DeployNumber,
+    /// What made it begin.
+    pub origin: Origin,
+    /// The branch.
+    pub branch: String,
+    /// The commit to deploy.
+    pub commit: CommitId,
+    /// The first line of its message.
+    pub subject: String,
+    /// What the branch named before, where a push moved it.
+    pub from: Option<CommitId>,
+    /// Where it is, or how it ended.
+    pub state: DeployState,
+    /// When it was asked for.
+    pub began_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A deploy that is to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDeploy {
+    /// What makes it begin.
+    pub origin: Origin,
+    /// The branch.
+    pub branch: String,
+    /// The commit to deploy.
+    pub commit: CommitId,
+    /// The first line of its message.
+    pub subject: String,
+    /// What the branch named before, where a push moved it.
+    pub from: Option<CommitId>,
+}
+
+impl Database {
+    /// Remembers a deploy that was asked for.
+    pub fn add_deploy(
+        &self,
+        app: &AppName,
+        number: DeployNumber,
+        new: &NewDeploy,
+    ) -> Result<(), StateError> {
+        let sql = "INSERT INTO deploys (app, number, origin, branch, commit_id, subject, from_id, state, began_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting', ?8)";
+        let from = new.from.as_ref().map(CommitId::as_str);
+        let values = params![
+            app.as_str(),
+            number.0,
+            new.origin.name(),
+            new.branch,
+            new.commit.as_str(),
+            new.subject,
+            from,
+            now().to_string()
+        ];
+        self.execute("add a deploy", sql, values).map(drop)
+    }
+
+    /// Remembers where a deploy is, or how it ended.
+    pub fn set_deploy(
+        &self,
+        app: &AppName,
+        number: DeployNumber,
+        state: &DeployState,
+    ) -> Result<(), StateError> {
+        let (release, phase, cause) = match state {
+            DeployState::Live { release } => (Some(release.0), None, None),
+            DeployState::Failed { phase, cause } => {
+                (None, Some(phase.name()), Some(cause.as_str()))
+            }
+            DeployState::Waiting
+            | DeployState::Running
+            | DeployState::Superseded
+            | DeployState::Interrupted => (None, None, None),
+        };
+        let ended_at = state.ended().then(|| now().to_string());
+        let sql =
+            "UPDATE deploys SET state = ?3, release = ?4, phase = ?5, cause = ?6, ended_at = ?7
+                   WHERE app = ?1 AND number = ?2";
+        let values = params![
+            app.as_str(),
+            number.0,
+            state.name(),
+            release,
+            phase,
+            cause,
+            ended_at
+        ];
+        self.execute("set the state of a deploy", sql, values)
+            .map(drop)
+    }
+
+    /// The newest deploys of an app, oldest first.
+    pub fn deploys(&self, app: &AppName, at_most: u32) -> Result<Vec<Deploy>, StateError> {
+        let sql = "SELECT * FROM (SELECT * FROM deploys WHERE app = ?1 ORDER BY number DESC LIMIT ?2) ORDER BY number";
+        self.rows(
+            "read the deploys",
+            sql,
+            params![app.as_str(), at_most],
+            read_deploy,
+        )
+    }
+
+    /// One deploy.
+    pub fn deploy(
+        &self,
+        app: &AppName,
+        number: DeployNumber,
+    ) -> Result<Option<Deploy>, StateError> {
+        let sql = "SELECT * FROM deploys WHERE app = ?1 AND number = ?2";
+        self.row(
+            "read a deploy",
+            sql,
+            params![app.as_str(), number.0],
+            read_deploy,
+        )
+    }
+
+    /// The deploys of an app that a `serve` which is gone has left open.
+    pub fn open_deploys(&self, app: &AppName) -> Result<Vec<Deploy>, StateError> {
+        let sql = "SELECT * FROM deploys WHERE app = ?1 AND state IN ('waiting', 'running') ORDER BY number";
+        self.rows(
+            "read the open deploys",
+            sql,
+            params![app.as_str()],
+            read_deploy,
+        )
+    }
+}
+
+fn read_deploy(row: &Row<'_>) -> rusqlite::Result<Deploy> {
+    let state: String = row.get("state")?;
+    Ok(Deploy {
+        number: DeployNumber(row.get("number")?),
+        origin: parsed(row, "origin")?,
+        branch: row.get("branch")?,
+        commit: parsed(row, "commit_id")?,
+        subject: row.get("subject")?,
+        from: parsed_option(row, "from_id")?,
+        state: match state.as_str() {
+            "waiting" => DeployState::Waiting,
+            "running" => DeployState::Running,
+            "live" => DeployState::Live {
+                release: ReleaseNumber(row.get("release")?),
+            },
+            "failed" => DeployState::Failed {
+                phase: parsed(row, "phase")?,
+                cause: row.get("cause")?,
+            },
+            "superseded" => DeployState::Superseded,
+            _ => DeployState::Interrupted,
+        },
+        began_at: parsed(row, "began_at")?,
+        ended_at: parsed_option(row, "ended_at")?,
+    })
+}

@@ -1,0 +1,128 @@
+//! Generations: starts of releases that are not over yet.
+//!
+//! ```text
+//!   take_generation ─► starting ──publish──► live ──next publish──► draining ─► (no row)
+//!                          └──────── failed ────────────────────────────────────►
+//! ```
+
+use rusqlite::{Row, params};
+
+use super::database::{Database, parsed};
+use super::error::StateError;
+use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
+use crate::time::{Timestamp, now};
+
+/// Where a generation is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GenerationState {
+    /// Its keeper may have been started; nobody has been sent to it.
+    Starting,
+    /// `live.sock` leads to it.
+    Live,
+    /// It waits for its connections to end.
+    Draining,
+}
+
+/// One start of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// Its number.
+    pub number: GenerationNumber,
+    /// The release that was started.
+    pub release: ReleaseNumber,
+    /// The deploy that started it.
+    pub deploy: DeployNumber,
+    /// Where it is in its life.
+    pub state: GenerationState,
+    /// Since when it is there.
+    pub since: Timestamp,
+}
+
+impl Database {
+    /// Announces a generation, before its keeper is started.
+    pub fn add_generation(
+        &self,
+        app: &AppName,
+        number: GenerationNumber,
+        release: ReleaseNumber,
+        deploy: DeployNumber,
+    ) -> Result<(), StateError> {
+        let sql = "INSERT INTO generations (app, number, release, deploy, state, since) VALUES (?1, ?2, ?3, ?4, 'starting', ?5)";
+        let values = params![
+            app.as_str(),
+            number.0,
+            release.0,
+            deploy.0,
+            now().to_string()
+        ];
+        self.execute("announce a generation", sql, values).map(drop)
+    }
+
+    /// Makes a generation the live one; the one that was live begins to drain.
+    pub fn set_live(
+        &self,
+        app: &AppName,
+        number: GenerationNumber,
+    ) -> Result<(), StateError> {
+        const DOING: &str = "make a generation live";
+        self.write(DOING, |connection| {
+            let at = now().to_string();
+            let drain = "UPDATE generations SET state = 'draining', since = ?3
+                         WHERE app = ?1 AND number <> ?2 AND state = 'live'";
+            let live = "UPDATE generations SET state = 'live', since = ?3 WHERE app = ?1 AND number = ?2";
+            let app_row = "UPDATE apps SET live_generation = ?2 WHERE name = ?1";
+            connection
+                .execute(drain, params![app.as_str(), number.0, at])
+                .and_then(|_| connection.execute(live, params![app.as_str(), number.0, at]))
+                .and_then(|_| connection.execute(app_row, params![app.as_str(), number.0]))
+                .map_err(StateError::doing(DOING))?;
+            Ok(())
+        })
+    }
+
+    /// Forgets a generation that is over.
+    pub fn remove_generation(
+        &self,
+        app: &AppName,
+        number: GenerationNumber,
+    ) -> Result<(), StateError> {
+        const DOING: &str = "forget a generation";
+        self.write(DOING, |connection| {
+            let row = "DELETE FROM generations WHERE app = ?1 AND number = ?2";
+            let live =
+                "UPDATE apps SET live_generation = NULL WHERE name = ?1 AND live_generation = ?2";
+            connection
+                .execute(row, params![app.as_str(), number.0])
+                .and_then(|_| connection.execute(live, params![app.as_str(), number.0]))
+                .map_err(StateError::doing(DOING))?;
+            Ok(())
+        })
+    }
+
+    /// The generations of an app that are not over, oldest first.
+    pub fn generations(&self, app: &AppName) -> Result<Vec<Generation>, StateError> {
+        let sql = "SELECT * FROM generations WHERE app = ?1 ORDER BY number";
+        self.rows(
+            "read the generations",
+            sql,
+            params![app.as_str()],
+            read_generation,
+        )
+    }
+}
+
+fn read_generation(row: &Row<'_>) -> rusqlite::Result<Generation> {
+    let state: String = row.get("state")?;
+    let since = parsed(row, "since")?;
+    Ok(Generation {
+        number: GenerationNumber(row.get("number")?),
+        release: ReleaseNumber(row.get("release")?),
+        deploy: DeployNumber(row.get("deploy")?),
+        state: match state.as_str() {
+            "live" => GenerationState::Live,
+            "draining" => GenerationState::Draining,
+            _ => GenerationState::Starting,
+        },
+        since,
+    })
+}

@@ -1,0 +1,20 @@
+//! What `serve` remembers: apps, releases, generations and deploys, in SQLite (WAL, `synchronous=FULL`).
+//!
+//! Written by `serve` only. A row that announces an effect on disk is committed before the effect, and the row that
+//! confirms it afterwards, so that a start after a crash finds either nothing or something to finish. This module is
+//! the only one that imports `rusqlite`.
+
+mod apps;
+mod database;
+mod deploys;
+mod error;
+mod generations;
+mod releases;
+mod schema;
+
+pub use apps::{App, NewApp};
+pub use database::Database;
+pub use deploys::{Deploy, DeployState, NewDeploy};
+pub use error::StateError;
+pub use generations::{Generation, GenerationState};
+pub use releases::Release;
