@@ -1,16 +1,20 @@
 //! What the end-to-end tests share: a real server in a directory of its own, real projects pushed with real git, and a
 //! small strict HTTP client.
 
-#![allow(dead_code, unreachable_pub)] // each test binary uses its part
+#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary uses its part
 
 pub mod http;
 pub mod project;
 pub mod server;
 pub mod wait;
+pub mod watch;
+pub mod ws;
 
 pub use project::{Project, Pushed};
 pub use server::Server;
 pub use wait::until;
+pub use watch::Visitor;
+pub use ws::WebSocket;
 
 /// Whether a test that needs what this machine lacks may be skipped: never in CI.
 pub fn skip(why: &str) {
