@@ -20,7 +20,7 @@ use super::journal::Journal;
 use super::stage::Stage;
 use crate::config::{Accept, AppFiles, Place};
 use crate::ids::{CommitId, GenerationNumber, ReleaseNumber};
-use crate::keep::{Command, KeepEvent, Keeper, LogLimits, Retirement, Spec, Watch};
+use crate::keep::{Command, KeepEvent, Keeper, LogLimits, Spec, Watch};
 use crate::process::socket::group_id;
 use crate::report::{EventKind, Failure, Phase};
 use crate::slot;
@@ -450,13 +450,4 @@ async fn drain_limit_of(stage: &Stage, generation: GenerationNumber) -> Duration
     blocking(move || Spec::read(&spec))
         .await
         .map_or(DEFAULT_DRAIN_LIMIT, |spec| spec.drain_limit)
-}
-
-impl Replaced {
-    /// How its drain ended, if its keeper has left word of it.
-    pub(super) fn retirement(&self, paths: &crate::paths::AppPaths) -> Option<Retirement> {
-        Retirement::take(&paths.generation(self.generation))
-            .ok()
-            .flatten()
-    }
 }
