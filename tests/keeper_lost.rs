@@ -1,5 +1,7 @@
 //! A keeper that is killed: its instances serve on, a fresh generation takes over, and the orphans are ended.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::sync::Arc;

@@ -337,7 +337,7 @@ async fn move_branch(stage: &Stage) {
     match moved.await {
         Ok(SetBranch::Done) => {}
         Ok(SetBranch::Differs { .. }) => {
-            tracing::info!(app = %stage.app(), "branch was moved meanwhile by a push")
+            tracing::info!(app = %stage.app(), "branch was moved meanwhile by a push");
         }
         Err(error) => {
             let error = &error as &dyn std::error::Error;

@@ -106,7 +106,7 @@ async fn recover_generation(
     tracing::info!(app = %app.name, generation = %row.number, ?verdict, "generation found");
     match (verdict, keeper) {
         (Verdict::Adopt, Some(keeper)) => {
-            found.live = adopt(site, app, row, releases, keeper).await?
+            found.live = adopt(site, app, row, releases, keeper).await?;
         }
         (Verdict::Drain, Some(keeper)) => found.draining.push(drain(row, keeper).await),
         (Verdict::Stop, Some(keeper)) => {
