@@ -3,6 +3,8 @@
 //!
 //! Those whose build takes long are named `heavy_…`.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::{Project, Pushed, Server, Visitor, WebSocket, http};

@@ -4,12 +4,15 @@
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)] // each test binary uses its part
 
 pub mod http;
+pub mod load;
+pub mod nginx;
 pub mod project;
 pub mod server;
 pub mod wait;
 pub mod watch;
 pub mod ws;
 
+pub use nginx::Nginx;
 pub use project::{Project, Pushed};
 pub use server::Server;
 pub use wait::until;
