@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::{ClientError, Lines};
 use super::types::Line;
-use crate::report::{Renderer, Verdict};
+use crate::report::{EventKind, Renderer, Verdict};
 
 /// After how long a silence something is said all the same.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -104,7 +104,11 @@ impl Viewer {
                 match event.verdict() {
                     Some(Verdict::Live) => self.outcome = Outcome::Good,
                     Some(Verdict::Failed | Verdict::Superseded) => self.outcome = Outcome::Bad,
-                    None => self.outcome = Outcome::Unknown,
+                    // A note may have come before; what comes after the verdict does not change it.
+                    None if matches!(event.kind, EventKind::Accepted { .. }) => {
+                        self.outcome = Outcome::Unknown
+                    }
+                    None => {}
                 }
             }
         }
