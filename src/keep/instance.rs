@@ -87,8 +87,8 @@ pub(super) fn start(
 ) -> Result<Started, StartError> {
     let (out, out_writer) = io::pipe()?;
     let (err, err_writer) = io::pipe()?;
-    let argv = spec.command.argv();
-    let (program, args) = argv
+    let command = spec.command.argv();
+    let (program, args) = command
         .split_first()
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut spawn = Spawn::new(program)

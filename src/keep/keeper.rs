@@ -127,7 +127,7 @@ impl Keeper {
 
     fn take(&mut self, note: Note) {
         match note {
-            Note::Asked { request, reply } => self.asked(request, reply),
+            Note::Asked { request, reply } => self.asked(&request, reply),
             Note::ProcessCame {
                 key,
                 instance,
@@ -185,28 +185,51 @@ impl Keeper {
             let ended = started.see_to_its_end(stopped).await;
             notes.send(Note::Ended { index, run, ended });
         });
-        let look = probe::Start {
-            index,
-            run,
+        let running = Running {
             pid,
+            run,
             port,
-            socket: self.spec.socket.clone(),
-            knock_after: if self.spec.preload {
-                SILENCE
-            } else {
-                Duration::ZERO
-            },
+            begun: Instant::now(),
+            identity: Identity::of(pid).ok(),
+            stop,
+        };
+        let knock_after = if self.spec.preload {
+            SILENCE
+        } else {
+            Duration::ZERO
         };
         Ok(State::Starting {
-            running: Running {
-                pid,
-                run,
-                begun: Instant::now(),
-                identity: Identity::of(pid).ok(),
-                stop,
-            },
-            _probe: Task::spawn(probe::watch(look, self.notes.clone())),
+            _probe: self.probe(index, &running, knock_after),
+            running,
         })
+    }
+
+    /// Begins to look whether an instance listens that may not say so.
+    fn probe(&self, index: u32, running: &Running, knock_after: Duration) -> Task {
+        let look = probe::Start {
+            index,
+            run: running.run,
+            pid: running.pid,
+            port: running.port,
+            socket: self.spec.socket.clone(),
+            knock_after,
+        };
+        Task::spawn(probe::watch(look, self.notes.clone()))
+    }
+
+    /// An instance that used the listener has gone over to its port, where it wants to be relayed to.
+    fn look_for_port(&mut self, index: u32) {
+        let Some(at) = self.instances.iter().position(|i| i.index == index) else {
+            return;
+        };
+        self.instances[at].state = match self.instances[at].take_state() {
+            State::Listening { running, .. } => State::Listening {
+                _probe: Some(self.probe(index, &running, Duration::MAX)),
+                running,
+            },
+            // One that starts is looked at anyway.
+            other => other,
+        };
     }
 
     fn restart(&mut self, index: u32, run: u64) {
@@ -245,6 +268,7 @@ impl Keeper {
         match said {
             FromProcess::Hello { .. } => {}
             FromProcess::Listening => self.listening(index, None, None),
+            FromProcess::ListeningOnPort => self.look_for_port(index),
             FromProcess::ListenElsewhere { address } => {
                 let address = crate::report::clean_line(address.as_bytes());
                 self.outputs
@@ -285,7 +309,10 @@ impl Keeper {
             return;
         };
         let next = match instance.take_state() {
-            State::Starting { running, .. } => State::Listening { running },
+            State::Starting { running, .. } => State::Listening {
+                running,
+                _probe: None,
+            },
             other => {
                 instance.state = other;
                 return;
