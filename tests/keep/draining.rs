@@ -37,7 +37,9 @@ async fn a_drain_waits_for_a_slow_request_and_an_upgraded_connection() {
     echo(&mut socket, "still there").await;
     until("end of the slow requests", async || {
         let _ = generation.get("/go").await;
-        slow.iter().all(|task| task.is_finished()).then_some(())
+        slow.iter()
+            .all(tokio::task::JoinHandle::is_finished)
+            .then_some(())
     })
     .await;
     for task in slow {
@@ -84,7 +86,7 @@ async fn an_app_that_ignores_sigterm_is_killed_after_its_time() {
     let generation = app.start(spec).await.ready().await;
     generation.keeper.drain(None).await.unwrap();
     generation.gone().await;
-    assert!(app.log().contains("ended: killed by SIGKILL"));
+    assert!(app.log().contains("ended: killed, 200 ms after SIGTERM"));
 }
 
 #[tokio::test]
@@ -127,11 +129,11 @@ async fn a_response_under_way_when_the_drain_begins_asks_to_reconnect() {
 async fn a_drain_that_is_called_off_leaves_everything_as_it_was() {
     let app = App::server();
     let generation = app.serving(1).await;
-    let mut held = upgrade(generation.socket()).await;
+    let mut web_socket = upgrade(generation.socket()).await;
     generation.keeper.drain(None).await.unwrap();
     generation.keeper.undrain().await.unwrap();
-    echo(&mut held, "here").await;
-    drop(held);
+    echo(&mut web_socket, "here").await;
+    drop(web_socket);
     let mut idle = UnixStream::connect(generation.socket()).await.unwrap();
     let head = exchange(&mut idle, "/").await.unwrap();
     assert!(head.contains("connection: keep-alive"), "{head}");
@@ -152,14 +154,14 @@ if (cluster.isPrimary) { cluster.fork(); cluster.fork(); } else { require('./ser
         .await
         .ready()
         .await;
-    let mut held = Vec::new();
+    let mut pool = Vec::new();
     for _ in 0..6 {
         let mut idle = UnixStream::connect(generation.socket()).await.unwrap();
         exchange(&mut idle, "/").await.unwrap();
-        held.push(idle);
+        pool.push(idle);
     }
     generation.keeper.drain(None).await.unwrap();
-    for mut idle in held {
+    for mut idle in pool {
         let head = exchange(&mut idle, "/").await.unwrap();
         assert!(head.contains("connection: close"), "{head}");
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use handover::ids::{GenerationNumber, ReleaseNumber};
 use handover::keep::{Command, InstanceState, KeepEvent, Keeper, LogLimits, Spec, Status, Watch};
-use handover::paths::{AppPaths, Layout, Surroundings};
+use handover::paths::{AppPaths, GenerationPaths, Layout, Surroundings};
 use handover::process::identity::Identity;
 use handover::slot;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -100,7 +100,11 @@ impl App {
     pub(crate) async fn start(&self, spec: Spec) -> Generation {
         let paths = self.paths.generation(spec.generation);
         let keeper = Keeper::start(Path::new(EXE), &paths, &spec).await.unwrap();
-        Generation { keeper, spec }
+        Generation {
+            keeper,
+            spec,
+            paths,
+        }
     }
 
     /// Starts `node server.js` and waits until it serves.
@@ -119,6 +123,7 @@ impl App {
 pub(crate) struct Generation {
     pub(crate) keeper: Keeper,
     pub(crate) spec: Spec,
+    pub(crate) paths: GenerationPaths,
 }
 
 impl Generation {
@@ -191,7 +196,8 @@ impl Generation {
 impl Drop for Generation {
     fn drop(&mut self) {
         // After a test that failed half-way. Those who hold the listener are this generation's and nobody else's.
-        for identity in handover::keep::orphans::find(&self.spec.socket).unwrap_or_default() {
+        let found = handover::keep::orphans::find(&self.paths, &self.spec.socket);
+        for identity in found.unwrap_or_default() {
             kill(&identity);
         }
     }
@@ -207,7 +213,7 @@ pub(crate) fn kill(identity: &Identity) {
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(BOUND, future).await {
         Ok(value) => value,
-        Err(_) => panic!("no {what} within {BOUND:?}"),
+        Err(elapsed) => panic!("no {what} within {BOUND:?}: {elapsed}"),
     }
 }
 

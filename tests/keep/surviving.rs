@@ -21,7 +21,7 @@ async fn instances_serve_on_when_their_keeper_is_killed_and_can_be_retired_witho
     }
     echo(&mut held, "still").await;
     let recorded = Processes::read(&paths).unwrap().unwrap();
-    let found = orphans::find(generation.socket()).unwrap();
+    let found = orphans::find(&paths, generation.socket()).unwrap();
     assert!(recorded.instances.len() == 2);
     assert!(
         recorded
@@ -30,6 +30,7 @@ async fn instances_serve_on_when_their_keeper_is_killed_and_can_be_retired_witho
             .all(|i| i.is_alive() && found.contains(i))
     );
     let retired = orphans::retire(
+        &paths,
         generation.socket(),
         Duration::from_millis(100),
         Duration::from_secs(5),
@@ -67,7 +68,12 @@ async fn the_keeper_survives_whoever_started_it() {
     starter.kill_group();
     starter.wait().await.unwrap();
     let keeper = Keeper::find(&paths).unwrap().unwrap();
-    let generation = Generation { keeper, spec }.ready().await;
+    let generation = Generation {
+        keeper,
+        spec,
+        paths,
+    };
+    let generation = generation.ready().await;
     assert_eq!(generation.get("/").await, "instance 0");
     generation.stopped().await;
 }
