@@ -14,7 +14,15 @@
 //! config     paths    ids         time
 //! ```
 
+pub mod build;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod deploy;
+pub mod front;
+pub mod git;
+pub mod hook;
 pub mod ids;
 pub mod keep;
 pub mod paths;
