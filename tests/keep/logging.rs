@@ -1,5 +1,6 @@
 use handover::keep::LogLimits;
 
+use super::load::Load;
 use super::support::*;
 
 #[tokio::test]

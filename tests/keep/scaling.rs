@@ -1,3 +1,4 @@
+use super::load::Load;
 use super::support::*;
 
 #[tokio::test]
