@@ -7,7 +7,11 @@ const [path, version] = process.argv.slice(2);
 
 const text = (res, words) => res.writeHead(200, { 'Content-Type': 'text/plain' }).end(`${words}\n`);
 
+let answered = 0;
+
 const server = createServer((req, res) => {
+  if (req.url === '/answered') return text(res, answered);
+  res.on('finish', () => { answered += 1; });
   res.setHeader('X-App-Version', version);
   const url = new URL(req.url, 'http://app');
   if (url.pathname === '/slow') return setTimeout(() => text(res, version), Number(url.searchParams.get('ms')));
