@@ -47,6 +47,7 @@ server.on('upgrade', (req, socket) => {
     + `Sec-WebSocket-Accept: ${accept}\r\nX-App-Version: ${version}\r\n\r\n`);
   let held = Buffer.alloc(0);
   socket.on('error', () => socket.destroy());
+  socket.on('end', () => socket.end());
   socket.on('data', (data) => {
     held = Buffer.concat([held, data]);
     while (held.length >= 6 && held.length >= 6 + (held[1] & 127)) {
