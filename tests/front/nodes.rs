@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
-use crate::peer::Peer;
+use crate::peer::{BOUND, Peer};
 use crate::rig::{Rig, eventually, publish};
 
 /// A node app of `app.js` on a UNIX socket.
@@ -121,6 +123,31 @@ async fn under_the_whole_mix_of_traffic_no_swap_loses_a_request() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn under_the_whole_mix_of_traffic_a_front_can_follow_another() {
+    if load_script().is_none() {
+        return;
+    }
+    let mut rig = Rig::start().await;
+    let url = format!("http://{}", rig.address());
+    let dir = rig.dir.path().to_owned();
+    let mut before = Vec::new();
+    no_swap_loses_a_request(&url, &dir, async |version| {
+        if version % 2 == 0 {
+            let mut control = rig.client().await;
+            control.drain(Duration::from_secs(60)).await.unwrap();
+            before.push(rig.start_again().await);
+            rig.route(&[rig.shop()]).await;
+        }
+    })
+    .await;
+    // Those before had only the WebSockets left.
+    for front in &mut before {
+        let ended = timeout(BOUND, front.wait()).await.unwrap().unwrap();
+        assert_eq!(ended.code(), Some(0));
+    }
 }
 
 #[tokio::test]
