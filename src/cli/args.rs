@@ -11,7 +11,12 @@ use crate::ids::{AppName, DeployNumber, HostName};
 
 /// git push production main: deploys a Node.js app and hands the running app over without one dropped request.
 #[derive(Debug, Parser)]
-#[command(name = "handover", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "handover",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// The installation to use (default: /var/lib/handover for root, else ~/.local/share/handover)
     #[arg(long, global = true, env = "HANDOVER_HOME", value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -270,7 +275,9 @@ pub enum HooksVerb {
 }
 
 fn web_instances(text: &str) -> Result<u32, String> {
-    let number = text.strip_prefix("web=").ok_or("write web=N, for instance web=3")?;
+    let number = text
+        .strip_prefix("web=")
+        .ok_or("write web=N, for instance web=3")?;
     match number.parse() {
         Ok(number @ 1..=64) => Ok(number),
         _ => Err("the number of web instances goes from 1 to 64".to_owned()),

@@ -12,16 +12,26 @@ use crate::control::{Client, Lines, Outcome, Viewer};
 use crate::report::Verdict;
 
 pub(super) async fn releases(client: &Client, which: OneApp) -> Result<Exit, Failed> {
-    let releases: Releases = client.get(&format!("/v1/apps/{}/releases", which.app)).await?;
+    let releases: Releases = client
+        .get(&format!("/v1/apps/{}/releases", which.app))
+        .await?;
     if which.json {
         json(&releases);
         return Ok(Exit::Done);
     }
-    let mut rows = vec![["RELEASE", "", "COMMIT", "BUILT", "SUBJECT"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["RELEASE", "", "COMMIT", "BUILT", "SUBJECT"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for release in &releases.releases {
         rows.push(vec![
             release.release.to_string(),
-            if release.live { "live".to_owned() } else { String::new() },
+            if release.live {
+                "live".to_owned()
+            } else {
+                String::new()
+            },
             release.commit.short().to_owned(),
             release.built_at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             release.subject.clone(),
@@ -33,27 +43,59 @@ pub(super) async fn releases(client: &Client, which: OneApp) -> Result<Exit, Fai
 
 pub(super) async fn deploy(client: &Client, deploy: Deploy) -> Result<Exit, Failed> {
     let path = format!("/v1/apps/{}/deploys", deploy.app);
-    told(client, Method::POST, &path, &DeployCommit { revision: deploy.commit }, deploy.json).await
+    told(
+        client,
+        Method::POST,
+        &path,
+        &DeployCommit {
+            revision: deploy.commit,
+        },
+        deploy.json,
+    )
+    .await
 }
 
 pub(super) async fn restart(client: &Client, which: OneApp) -> Result<Exit, Failed> {
-    told(client, Method::POST, &format!("/v1/apps/{}/restart", which.app), &(), which.json).await
+    told(
+        client,
+        Method::POST,
+        &format!("/v1/apps/{}/restart", which.app),
+        &(),
+        which.json,
+    )
+    .await
 }
 
 pub(super) async fn follow(client: &Client, which: OneApp) -> Result<Exit, Failed> {
-    told(client, Method::GET, &format!("/v1/apps/{}/follow", which.app), &(), which.json).await
+    told(
+        client,
+        Method::GET,
+        &format!("/v1/apps/{}/follow", which.app),
+        &(),
+        which.json,
+    )
+    .await
 }
 
 pub(super) async fn logs(client: &Client, logs: Logs) -> Result<Exit, Failed> {
     if let Some(number) = logs.deploy {
         let path = format!("/v1/apps/{}/deploys/{number}/events", logs.app);
         // What was asked for is the record, and that is shown whatever the deploy came to.
-        return told(client, Method::GET, &path, &(), logs.json).await.map(|_| Exit::Done);
+        return told(client, Method::GET, &path, &(), logs.json)
+            .await
+            .map(|_| Exit::Done);
     }
-    let path = format!("/v1/apps/{}/logs?lines={}&follow={}", logs.app, logs.lines, logs.follow);
+    let path = format!(
+        "/v1/apps/{}/logs?lines={}&follow={}",
+        logs.app, logs.lines, logs.follow
+    );
     let mut lines = client.lines(Method::GET, &path, &()).await?;
     while let Some(line) = lines.next().await? {
-        if logs.json { data(&app_line(&line)) } else { data(&line) }
+        if logs.json {
+            data(&app_line(&line));
+        } else {
+            data(&line);
+        }
     }
     Ok(Exit::Done)
 }
@@ -70,7 +112,12 @@ struct AppLine<'l> {
 fn app_line(line: &str) -> String {
     let mut words = line.splitn(4, ' ');
     let mut word = || words.next().unwrap_or_default();
-    let line = AppLine { at: word(), source: word(), stream: word(), text: word() };
+    let line = AppLine {
+        at: word(),
+        source: word(),
+        stream: word(),
+        text: word(),
+    };
     serde_json::to_string(&line).expect("its keys are strings")
 }
 
@@ -83,7 +130,11 @@ async fn told(
     as_json: bool,
 ) -> Result<Exit, Failed> {
     let lines = client.lines(method, path, body).await?;
-    if as_json { told_as_json(lines).await } else { told_in_words(lines).await }
+    if as_json {
+        told_as_json(lines).await
+    } else {
+        told_in_words(lines).await
+    }
 }
 
 async fn told_in_words(lines: Lines) -> Result<Exit, Failed> {

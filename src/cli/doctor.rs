@@ -5,7 +5,7 @@ mod checks;
 use serde::Serialize;
 
 use super::exit::Exit;
-use super::say::{Failed, data, json};
+use super::say::{data, json};
 use crate::paths::Layout;
 
 /// What came of one check.
@@ -46,9 +46,13 @@ struct Report {
     findings: Vec<Finding>,
 }
 
-pub(super) fn run(layout: &Layout, as_json: bool) -> std::result::Result<Exit, Failed> {
+pub(super) fn run(layout: &Layout, as_json: bool) -> Exit {
     let findings = checks::all(layout);
-    let exit = if findings.iter().any(Finding::is_bad) { Exit::Failed } else { Exit::Done };
+    let exit = if findings.iter().any(Finding::is_bad) {
+        Exit::Failed
+    } else {
+        Exit::Done
+    };
     if as_json {
         json(&Report { findings });
     } else {
@@ -56,7 +60,7 @@ pub(super) fn run(layout: &Layout, as_json: bool) -> std::result::Result<Exit, F
             data(&finding.text());
         }
     }
-    Ok(exit)
+    exit
 }
 
 impl Finding {
@@ -68,7 +72,9 @@ impl Finding {
         let line = |word: &str, found: &str| format!("{word:<5} {:<12} {found}", self.check);
         match &self.result {
             Result::Good { found } => line("ok", found),
-            Result::Warning { found, remedy } => format!("{}\n{:19}→ {remedy}", line("warn", found), ""),
+            Result::Warning { found, remedy } => {
+                format!("{}\n{:19}→ {remedy}", line("warn", found), "")
+            }
             Result::Bad { found, remedy } => format!("{}\n{:19}→ {remedy}", line("BAD", found), ""),
         }
     }

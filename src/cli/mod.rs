@@ -2,8 +2,8 @@
 //!
 //! Data goes to stdout, words to stderr.
 
-pub mod args;
 mod apps;
+pub mod args;
 mod deploys;
 mod doctor;
 mod exit;
@@ -29,7 +29,11 @@ pub fn main() -> Exit {
         Err(error) => {
             // There is nothing to be done where even this can't be printed.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
         }
     };
     match run(cli) {
@@ -39,17 +43,28 @@ pub fn main() -> Exit {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failed> {
-    let layout = || Layout::choose(cli.home.as_deref(), &Surroundings::of_this_process(is_root())).map_err(Failed::new);
+    let layout = || {
+        Layout::choose(
+            cli.home.as_deref(),
+            &Surroundings::of_this_process(is_root()),
+        )
+        .map_err(Failed::new)
+    };
     match cli.verb {
         Verb::Keep { dir } => roles::keep(&dir),
         Verb::Front(front) => roles::front(front),
         Verb::Hook { name } => roles::hook(&name),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "handover", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "handover",
+                &mut std::io::stdout(),
+            );
             Ok(Exit::Done)
         }
         Verb::Serve(serve) => roles::serve(layout()?, serve),
-        Verb::Doctor(json) => doctor::run(&layout()?, json.json),
+        Verb::Doctor(json) => Ok(doctor::run(&layout()?, json.json)),
         verb => {
             let client = Client::new(layout()?.control_socket());
             roles::block_on(ask(&client, verb))?

@@ -17,7 +17,10 @@ use crate::{hook, keep};
 
 /// Runs async work on this one thread.
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failed::new)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failed::new)?;
     let value = runtime.block_on(work);
     // Work that still blocks on the disk is not waited for: what it leaves half done the next start sweeps away.
     runtime.shutdown_background();
@@ -27,7 +30,12 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
 pub(super) fn serve(layout: Layout, serve: args::Serve) -> Result<Exit, Failed> {
     log_to_stderr();
     let executable = std::env::current_exe().map_err(Failed::new)?;
-    let options = ServeOptions { layout, listen: serve.listen, no_front: serve.no_front, executable };
+    let options = ServeOptions {
+        layout,
+        listen: serve.listen,
+        no_front: serve.no_front,
+        executable,
+    };
     block_on(daemon::run(options))?.map_err(Failed::new)?;
     Ok(Exit::Done)
 }
@@ -39,7 +47,11 @@ pub(super) fn keep(dir: &Path) -> Result<Exit, Failed> {
 
 pub(super) fn front(options: args::Front) -> Result<Exit, Failed> {
     log_to_stderr();
-    let listeners = options.listen_fds.into_iter().map(inherited_listener).collect::<Result<Vec<_>, _>>();
+    let listeners = options
+        .listen_fds
+        .into_iter()
+        .map(inherited_listener)
+        .collect::<Result<Vec<_>, _>>();
     let mut front = FrontOptions::new(options.control, listeners.map_err(Failed::new)?);
     front.threads = options.threads.unwrap_or(front.threads);
     front.limits.response = options.response_timeout.unwrap_or(front.limits.response);
@@ -53,9 +65,16 @@ pub(super) fn hook(name: &str) -> Result<Exit, Failed> {
         "post-receive" => {
             let repo: PathBuf = std::env::current_dir().map_err(Failed::new)?;
             let outcome = block_on(hook::post_receive(&repo))?.map_err(Failed::new)?;
-            Ok(if outcome == Outcome::Good { Exit::Done } else { Exit::Failed })
+            Ok(if outcome == Outcome::Good {
+                Exit::Done
+            } else {
+                Exit::Failed
+            })
         }
-        other => Err(Failed::new(format!("run the hook `{}`: this handover has none of that name", other.escape_debug()))),
+        other => Err(Failed::new(format!(
+            "run the hook `{}`: this handover has none of that name",
+            other.escape_debug()
+        ))),
     }
 }
 

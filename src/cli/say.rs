@@ -16,13 +16,19 @@ pub(super) struct Failed {
 
 impl Failed {
     pub(super) fn new(error: impl Into<Box<dyn std::error::Error>>) -> Self {
-        Self { exit: Exit::Failed, error: error.into() }
+        Self {
+            exit: Exit::Failed,
+            error: error.into(),
+        }
     }
 
     /// Prints the chain of causes, once, and gives the exit code.
     pub(super) fn tell(&self) -> Exit {
         let causes = std::iter::successors(Some(&*self.error), |error| error.source());
-        let chain = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        let chain = causes
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": ");
         words(&format!("error: failed to {chain}"));
         self.exit
     }
@@ -32,16 +38,24 @@ impl From<ClientError> for Failed {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
             ClientError::Unreachable { .. } => Exit::Unreachable,
-            ClientError::Refused { .. } | ClientError::Broken(_) | ClientError::Answer(_) => Exit::Failed,
+            ClientError::Refused { .. } | ClientError::Broken(_) | ClientError::Answer(_) => {
+                Exit::Failed
+            }
         };
-        Self { exit, error: Box::new(error) }
+        Self {
+            exit,
+            error: Box::new(error),
+        }
     }
 }
 
 /// Data, for programs and pipes. Who closes the pipe (`head`, `less`) has read enough.
 pub(super) fn data(text: &str) {
     let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush());
     if written.is_err() {
         std::process::exit(Exit::Done as i32);
     }

@@ -34,13 +34,22 @@ fn routes(fleet: Arc<Fleet>) -> Router {
         .route("/v1/apps", get(apps::list).post(apps::create))
         .route("/v1/apps/{app}", get(apps::show).delete(apps::destroy))
         .route("/v1/apps/{app}/scale", post(apps::scale))
-        .route("/v1/apps/{app}/domains", post(apps::add_domain).delete(apps::remove_domain))
+        .route(
+            "/v1/apps/{app}/domains",
+            get(apps::domains)
+                .post(apps::add_domain)
+                .delete(apps::remove_domain),
+        )
+        .route("/v1/apps/{app}/nginx", get(apps::nginx))
         .route("/v1/apps/{app}/releases", get(deploys::releases))
         .route("/v1/apps/{app}/push", post(deploys::push))
         .route("/v1/apps/{app}/deploys", post(deploys::deploy))
         .route("/v1/apps/{app}/restart", post(deploys::restart))
         .route("/v1/apps/{app}/follow", get(deploys::follow))
-        .route("/v1/apps/{app}/deploys/{number}/events", get(deploys::events))
+        .route(
+            "/v1/apps/{app}/deploys/{number}/events",
+            get(deploys::events),
+        )
         .route("/v1/apps/{app}/logs", get(logs::show))
         .route("/v1/hooks", delete(apps::remove_hooks))
         .layer(middleware::from_fn(admit))
@@ -59,7 +68,11 @@ impl Connected<IncomingStream<'_, UnixListener>> for Caller {
 
 /// Only the user that `serve` runs as, and root. The socket's mode says the same; this holds where somebody has
 /// loosened it.
-async fn admit(ConnectInfo(Caller(caller)): ConnectInfo<Caller>, request: Request, next: Next) -> Result<Response, Refused> {
+async fn admit(
+    ConnectInfo(Caller(caller)): ConnectInfo<Caller>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refused> {
     match caller {
         Some(peer) if peer.uid == effective_uid() || peer.uid == 0 => Ok(next.run(request).await),
         _ => Err(Refused::forbidden()),

@@ -85,7 +85,9 @@ pub enum DaemonError {
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => " (another program has it; choose another with --listen, or --no-front)",
+        io::ErrorKind::AddrInUse => {
+            " (another program has it; choose another with --listen, or --no-front)"
+        }
         io::ErrorKind::PermissionDenied => " (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
         _ => "",
     }

@@ -46,8 +46,12 @@ pub(super) struct Supervisor {
 impl Supervisor {
     /// Starts it; where there are no sockets, there is no front.
     pub(super) fn start(site: &Arc<Site>, listeners: Listeners) -> Self {
-        let task = (!listeners.sockets.is_empty()).then(|| tokio::spawn(supervise(Arc::clone(site), listeners)));
-        Self { site: Arc::clone(site), task }
+        let task = (!listeners.sockets.is_empty())
+            .then(|| tokio::spawn(supervise(Arc::clone(site), listeners)));
+        Self {
+            site: Arc::clone(site),
+            task,
+        }
     }
 
     /// Lets the front go on without us.
@@ -61,10 +65,15 @@ impl Supervisor {
     pub(super) async fn stop(self) {
         let Some(task) = self.task else { return };
         task.abort();
-        let Ok(mut client) = FrontClient::connect(&self.site.layout.front_socket()).await else { return };
+        let Ok(mut client) = FrontClient::connect(&self.site.layout.front_socket()).await else {
+            return;
+        };
         let identity = client.status().await.map(|status| status.identity);
         if let Err(error) = client.drain(STOP_LIMIT).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "front can't be told to end");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "front can't be told to end"
+            );
         }
         if let Ok(identity) = identity
             && timeout(STOP_LIMIT * 2, gone(&identity)).await.is_err()
@@ -91,7 +100,11 @@ async fn supervise(site: Arc<Site>, listeners: Listeners) {
             tracing::error!(error = &*error as &dyn std::error::Error, "front failed");
         }
         runs = false;
-        pause = if began.elapsed() > STEADY { PAUSES.0 } else { (pause * 2).min(PAUSES.1) };
+        pause = if began.elapsed() > STEADY {
+            PAUSES.0
+        } else {
+            (pause * 2).min(PAUSES.1)
+        };
         tracing::warn!(?pause, "front has ended and is started again");
         sleep(pause).await;
     }
@@ -100,16 +113,22 @@ async fn supervise(site: Arc<Site>, listeners: Listeners) {
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 fn spawn(site: &Site, sockets: &[TcpListener]) -> Result<(), Trouble> {
-    let log = std::fs::File::options().create(true).append(true).open(site.layout.home().join("front.log"))?;
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(site.layout.home().join("front.log"))?;
     let mut front = Spawn::new(&site.executable)
         .envs(&site.environment)
         .args(["front", "--control"])
         .arg(site.layout.front_socket())
         .stdout(Output::Null)
-        .stderr(Output::File(log.into()));
+        .stderr(Output::File(log));
     for (number, socket) in (FIRST_LISTENER_FD..).zip(sockets) {
         let copy: io::Result<OwnedFd> = socket.try_clone().map(OwnedFd::from);
-        front = front.arg("--listen-fd").arg(number.to_string()).inherit_fd(copy?, number);
+        front = front
+            .arg("--listen-fd")
+            .arg(number.to_string())
+            .inherit_fd(copy?, number);
     }
     let started = front.spawn_detached()?;
     tracing::info!(pid = started.pid, "front started");
@@ -128,11 +147,16 @@ async fn connect(site: &Site) -> Result<FrontClient, Trouble> {
             }
         }
     };
-    timeout(START_LIMIT, answering).await.map_err(|_| "the front did not answer in time; see front.log".into())
+    timeout(START_LIMIT, answering)
+        .await
+        .map_err(|_| "the front did not answer in time; see front.log".into())
 }
 
 /// Keeps the routes true until the front is gone.
-async fn attend(mut client: FrontClient, routes: &mut watch::Receiver<Routes>) -> Result<(), Trouble> {
+async fn attend(
+    mut client: FrontClient,
+    routes: &mut watch::Receiver<Routes>,
+) -> Result<(), Trouble> {
     let identity = client.status().await?.identity;
     let mut known = Routes::new();
     routes.mark_changed();
@@ -150,9 +174,19 @@ async fn attend(mut client: FrontClient, routes: &mut watch::Receiver<Routes>) -
 }
 
 async fn tell(client: &mut FrontClient, known: &Routes, current: &Routes) -> Result<(), Trouble> {
-    client.routes(current.iter().map(|(app, route)| table_row(app, route)).collect()).await?;
+    client
+        .routes(
+            current
+                .iter()
+                .map(|(app, route)| table_row(app, route))
+                .collect(),
+        )
+        .await?;
     for (app, route) in current {
-        if known.get(app).is_some_and(|before| before.live != route.live) {
+        if known
+            .get(app)
+            .is_some_and(|before| before.live != route.live)
+        {
             client.published(app).await?;
         }
     }
@@ -160,8 +194,17 @@ async fn tell(client: &mut FrontClient, known: &Routes, current: &Routes) -> Res
 }
 
 fn table_row(app: &AppName, route: &AppRoute) -> Route {
-    let state = if route.live.is_some() { RouteState::Live } else { RouteState::Empty };
-    Route { app: app.clone(), socket: route.socket.clone(), hosts: route.hosts.clone(), state }
+    let state = if route.live.is_some() {
+        RouteState::Live
+    } else {
+        RouteState::Empty
+    };
+    Route {
+        app: app.clone(),
+        socket: route.socket.clone(),
+        hosts: route.hosts.clone(),
+        state,
+    }
 }
 
 async fn gone(identity: &Identity) {

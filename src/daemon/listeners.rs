@@ -22,7 +22,10 @@ pub(super) struct Listeners {
 impl Listeners {
     /// Where they listen.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+        self.sockets
+            .iter()
+            .filter_map(|socket| socket.local_addr().ok())
+            .collect()
     }
 }
 
@@ -32,29 +35,47 @@ pub(super) async fn obtain(front: &Path, wanted: &[SocketAddr]) -> Result<Listen
     let running = FrontClient::connect(front).await.ok();
     let mut running = match running {
         Some(client) => Some(client),
-        None => return Ok(Listeners { sockets: open(wanted, Vec::new())?, front_runs: false }),
+        None => {
+            return Ok(Listeners {
+                sockets: open(wanted, Vec::new())?,
+                front_runs: false,
+            });
+        }
     };
     let held = match &mut running {
         Some(client) => client.listeners().await.unwrap_or_default(),
         None => Vec::new(),
     };
-    let matches = held.len() == wanted.len() && wanted.iter().all(|address| held.iter().any(|socket| serves(socket, *address)));
+    let matches = held.len() == wanted.len()
+        && wanted
+            .iter()
+            .all(|address| held.iter().any(|socket| serves(socket, *address)));
     if !matches && let Some(client) = &mut running {
         tracing::info!("front listens elsewhere than wanted; it drains");
         if let Err(error) = client.drain(DRAIN).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "front can't be told to drain");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "front can't be told to drain"
+            );
         }
     }
-    Ok(Listeners { sockets: open(wanted, held)?, front_runs: matches })
+    Ok(Listeners {
+        sockets: open(wanted, held)?,
+        front_runs: matches,
+    })
 }
 
 /// One socket for each wanted address, of those that are held where possible.
-fn open(wanted: &[SocketAddr], mut held: Vec<TcpListener>) -> Result<Vec<TcpListener>, DaemonError> {
+fn open(
+    wanted: &[SocketAddr],
+    mut held: Vec<TcpListener>,
+) -> Result<Vec<TcpListener>, DaemonError> {
     let mut sockets = Vec::with_capacity(wanted.len());
     for &address in wanted {
         let socket = match held.iter().position(|socket| serves(socket, address)) {
             Some(place) => held.swap_remove(place),
-            None => TcpListener::bind(address).map_err(|source| DaemonError::Listen { address, source })?,
+            None => TcpListener::bind(address)
+                .map_err(|source| DaemonError::Listen { address, source })?,
         };
         sockets.push(socket);
     }
@@ -63,7 +84,9 @@ fn open(wanted: &[SocketAddr], mut held: Vec<TcpListener>) -> Result<Vec<TcpList
 
 /// Whether the socket is what this address asks for; port 0 asks for any port.
 fn serves(socket: &TcpListener, wanted: SocketAddr) -> bool {
-    socket.local_addr().is_ok_and(|has| has == wanted || (wanted.port() == 0 && has.ip() == wanted.ip()))
+    socket
+        .local_addr()
+        .is_ok_and(|has| has == wanted || (wanted.port() == 0 && has.ip() == wanted.ip()))
 }
 
 #[cfg(test)]
@@ -83,6 +106,9 @@ mod tests {
     fn an_address_that_is_taken_is_named() {
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let error = open(&[taken.local_addr().unwrap()], Vec::new()).unwrap_err();
-        assert!(error.to_string().contains("another program has it"), "{error}");
+        assert!(
+            error.to_string().contains("another program has it"),
+            "{error}"
+        );
     }
 }

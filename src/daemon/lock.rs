@@ -17,14 +17,24 @@ pub(super) fn make_directories(layout: &Layout) -> Result<(), DaemonError> {
 
 fn make(path: &Path, mode: u32) -> Result<(), DaemonError> {
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-    made.map_err(|source| DaemonError::Directory { path: path.to_owned(), source })
+    made.map_err(|source| DaemonError::Directory {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Takes the lock; it is held until the file is dropped, or the process ends however it does.
 pub(super) fn take(layout: &Layout) -> Result<File, DaemonError> {
     let path = layout.serve_lock();
-    let failed = |source| DaemonError::Lock { path: layout.serve_lock(), source };
-    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    let failed = |source| DaemonError::Lock {
+        path: layout.serve_lock(),
+        source,
+    };
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(DaemonError::Locked { path }),

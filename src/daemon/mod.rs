@@ -117,7 +117,10 @@ fn bind_control(layout: &Layout) -> Result<UnixListener, DaemonError> {
     const MODE: u32 = 0o600;
     const BACKLOG: i32 = 128;
     let path = layout.control_socket();
-    let failed = |source| DaemonError::Control { path: layout.control_socket(), source };
+    let failed = |source| DaemonError::Control {
+        path: layout.control_socket(),
+        source,
+    };
     // The lock is ours: whatever has this name belongs to a server that is gone.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
@@ -134,11 +137,18 @@ fn say_ready(site: &Site) {
     let front = if listen.is_empty() {
         "no front".to_owned()
     } else {
-        let addresses: Vec<_> = listen.iter().map(|address| format!("http://{address}")).collect();
+        let addresses: Vec<_> = listen
+            .iter()
+            .map(|address| format!("http://{address}"))
+            .collect();
         format!("front on {}", addresses.join(", "))
     };
     // Nobody may be reading.
-    let _ = writeln!(std::io::stdout(), "handover is ready: {front}; home {}", site.layout.home().display());
+    let _ = writeln!(
+        std::io::stdout(),
+        "handover is ready: {front}; home {}",
+        site.layout.home().display()
+    );
 }
 
 /// What a signal asks for.

@@ -15,7 +15,10 @@ pub(super) fn read(layout: &Layout) -> Result<ServerSettings, DaemonError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(ServerSettings::parse(path, &bytes)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ServerSettings::default()),
-        Err(source) => Err(DaemonError::ReadSettings { path: path.to_owned(), source }),
+        Err(source) => Err(DaemonError::ReadSettings {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -29,11 +32,16 @@ pub(super) fn reload(layout: &Layout, settings: &watch::Sender<Arc<ServerSetting
                 changed
             });
             if changed {
-                tracing::info!("settings were read again; `listen`, `front` and `builds` take effect at the next start");
+                tracing::info!(
+                    "settings were read again; `listen`, `front` and `builds` take effect at the next start"
+                );
             }
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "settings are wrong; the former ones stay in force");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "settings are wrong; the former ones stay in force"
+            );
         }
     }
 }

@@ -44,11 +44,16 @@ pub(super) fn start(
         // The receiver is gone when the server ends.
         let _ = sender.send(event);
     });
-    let mut watched = Watched { watcher: watcher.map_err(DaemonError::Watch)?, repositories: BTreeMap::new() };
+    let mut watched = Watched {
+        watcher: watcher.map_err(DaemonError::Watch)?,
+        repositories: BTreeMap::new(),
+    };
     if let Some(dir) = fleet.site().layout.settings().parent() {
         watched.watch(dir, RecursiveMode::NonRecursive);
     }
-    Ok(Watching { task: tokio::spawn(run(fleet, settings, watched, hints)) })
+    Ok(Watching {
+        task: tokio::spawn(run(fleet, settings, watched, hints)),
+    })
 }
 
 async fn run(
@@ -106,19 +111,33 @@ impl Watched {
         let repositories = match fleet.repositories().await {
             Ok(repositories) => repositories,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "repositories can't be listed");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "repositories can't be listed"
+                );
                 return;
             }
         };
-        let current: BTreeMap<AppName, PathBuf> = repositories.into_iter().map(|(app, repo, _)| (app, repo)).collect();
-        for repo in self.repositories.values().filter(|repo| !current.values().any(|known| known == *repo)) {
+        let current: BTreeMap<AppName, PathBuf> = repositories
+            .into_iter()
+            .map(|(app, repo, _)| (app, repo))
+            .collect();
+        for repo in self
+            .repositories
+            .values()
+            .filter(|repo| !current.values().any(|known| known == *repo))
+        {
             // A directory that is gone is watched no more.
             let _ = self.watcher.unwatch(repo);
             let _ = self.watcher.unwatch(&repo.join("refs/heads"));
         }
         let known = std::mem::replace(&mut self.repositories, current);
-        let fresh: Vec<PathBuf> =
-            self.repositories.iter().filter(|(app, _)| !known.contains_key(*app)).map(|(_, repo)| repo.clone()).collect();
+        let fresh: Vec<PathBuf> = self
+            .repositories
+            .iter()
+            .filter(|(app, _)| !known.contains_key(*app))
+            .map(|(_, repo)| repo.clone())
+            .collect();
         for repo in fresh {
             // packed-refs lies at the top.
             self.watch(&repo, RecursiveMode::NonRecursive);
@@ -144,7 +163,10 @@ impl Watched {
                 Ok(event) => {
                     for path in &event.paths {
                         meant.settings |= path == settings;
-                        let owner = self.repositories.iter().find(|(_, repo)| path.starts_with(repo));
+                        let owner = self
+                            .repositories
+                            .iter()
+                            .find(|(_, repo)| path.starts_with(repo));
                         meant.apps.extend(owner.map(|(app, _)| app.clone()));
                     }
                 }

@@ -41,7 +41,10 @@ impl Fleet {
     /// Finds what runs, mends what a crash has left, and starts a worker for every app.
     pub async fn start(site: Arc<Site>) -> Result<Arc<Self>, FleetError> {
         let apps = site.database.run(crate::state::Database::apps).await?;
-        let fleet = Arc::new(Self { site, workers: RwLock::default() });
+        let fleet = Arc::new(Self {
+            site,
+            workers: RwLock::default(),
+        });
         for app in apps {
             fleet.adopt(app).await?;
         }
@@ -54,13 +57,19 @@ impl Fleet {
         let name = app.name.clone();
         let handle = Handle::start(Arc::clone(&self.site), app, found);
         handle.look();
-        self.workers.write().unwrap_or_else(PoisonError::into_inner).insert(name, handle);
+        self.workers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name, handle);
         Ok(())
     }
 
     /// Sets the app's hooks right: the binary or the sockets may have moved since they were put in.
     async fn link(&self, app: &App) {
-        let (repo, link) = (app.repo.clone(), create::link(&self.site.layout, &app.name, &self.site.executable));
+        let (repo, link) = (
+            app.repo.clone(),
+            create::link(&self.site.layout, &app.name, &self.site.executable),
+        );
         if let Err(error) = blocking(move || crate::git::hooks::install(&repo, &link)).await {
             tracing::error!(app = %app.name, error = &error as &dyn std::error::Error, "hooks can't be set right");
         }
@@ -79,19 +88,34 @@ impl Fleet {
     /// An app as it is remembered.
     pub async fn app(&self, name: &AppName) -> Result<App, FleetError> {
         let name = name.clone();
-        Ok(self.site.database.run(move |database| database.app(&name)).await?)
+        Ok(self
+            .site
+            .database
+            .run(move |database| database.app(&name))
+            .await?)
     }
 
     /// The repositories to watch, with the branches that deploy.
     pub async fn repositories(&self) -> Result<Vec<(AppName, PathBuf, String)>, FleetError> {
-        Ok(self.apps().await?.into_iter().map(|app| (app.name, app.repo, app.branch)).collect())
+        Ok(self
+            .apps()
+            .await?
+            .into_iter()
+            .map(|app| (app.name, app.repo, app.branch))
+            .collect())
     }
 
     /// How the apps are; of one, where it is named.
     pub async fn status(&self, only: Option<&AppName>) -> Result<Vec<AppStatus>, FleetError> {
         let handles: Vec<Handle> = match only {
             Some(name) => vec![self.handle(name)?],
-            None => self.workers.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect(),
+            None => self
+                .workers
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .values()
+                .cloned()
+                .collect(),
         };
         let mut all = Vec::with_capacity(handles.len());
         for handle in handles {
@@ -101,24 +125,60 @@ impl Fleet {
     }
 
     /// A push has moved these refs.
-    pub async fn push(&self, name: &AppName, updates: &[RefUpdate]) -> Result<PushAnswer, FleetError> {
+    pub async fn push(
+        &self,
+        name: &AppName,
+        updates: &[RefUpdate],
+    ) -> Result<PushAnswer, FleetError> {
         let app = self.app(name).await?;
         let sorted = sort(updates, &app.branch);
         let Some((from, commit)) = sorted.deploy else {
-            return Ok(PushAnswer { notes: sorted.notes, answer: None });
+            return Ok(PushAnswer {
+                notes: sorted.notes,
+                answer: None,
+            });
         };
         let subject = subject(&app, &commit).await?;
-        let answer = self.ask(name, Wish::Commit { commit, subject, from, origin: Origin::Push }).await?;
-        Ok(PushAnswer { notes: sorted.notes, answer: Some(answer) })
+        let answer = self
+            .ask(
+                name,
+                Wish::Commit {
+                    commit,
+                    subject,
+                    from,
+                    origin: Origin::Push,
+                },
+            )
+            .await?;
+        Ok(PushAnswer {
+            notes: sorted.notes,
+            answer: Some(answer),
+        })
     }
 
     /// Somebody wants this revision deployed; the deploy branch, where none is named.
-    pub async fn deploy(&self, name: &AppName, revision: Option<String>) -> Result<Answer, FleetError> {
+    pub async fn deploy(
+        &self,
+        name: &AppName,
+        revision: Option<String>,
+    ) -> Result<Answer, FleetError> {
         let app = self.app(name).await?;
-        let (repo, revision) = (app.repo.clone(), revision.unwrap_or_else(|| app.branch.clone()));
+        let (repo, revision) = (
+            app.repo.clone(),
+            revision.unwrap_or_else(|| app.branch.clone()),
+        );
         let commit = blocking(move || Repo::open(&repo)?.resolve(&revision)).await?;
         let subject = subject(&app, &commit).await?;
-        self.ask(name, Wish::Commit { commit, subject, from: None, origin: Origin::Command }).await
+        self.ask(
+            name,
+            Wish::Commit {
+                commit,
+                subject,
+                from: None,
+                origin: Origin::Command,
+            },
+        )
+        .await
     }
 
     /// The live release is to be started afresh.
@@ -141,25 +201,37 @@ impl Fleet {
         let handle = self.handle(name)?;
         handle.changed(app);
         if let Some(live) = handle.live().await {
-            live.keeper.scale(instances).await.map_err(|source| FleetError::Scale { app: name.clone(), source })?;
+            live.keeper
+                .scale(instances)
+                .await
+                .map_err(|source| FleetError::Scale {
+                    app: name.clone(),
+                    source,
+                })?;
         }
         Ok(())
     }
 
     /// Leads a host name to the app.
     pub async fn add_host(&self, name: &AppName, host: HostName) -> Result<App, FleetError> {
-        self.change_hosts(name, move |database, app| database.add_host(app, &host)).await
+        self.change_hosts(name, move |database, app| database.add_host(app, &host))
+            .await
     }
 
     /// Takes a host name from the app.
     pub async fn remove_host(&self, name: &AppName, host: HostName) -> Result<App, FleetError> {
-        self.change_hosts(name, move |database, app| database.remove_host(app, &host).map(drop)).await
+        self.change_hosts(name, move |database, app| {
+            database.remove_host(app, &host).map(drop)
+        })
+        .await
     }
 
     async fn change_hosts(
         &self,
         name: &AppName,
-        change: impl FnOnce(&crate::state::Database, &AppName) -> Result<(), crate::state::StateError> + Send + 'static,
+        change: impl FnOnce(&crate::state::Database, &AppName) -> Result<(), crate::state::StateError>
+        + Send
+        + 'static,
     ) -> Result<App, FleetError> {
         let owned = name.clone();
         let app = self
@@ -214,7 +286,9 @@ impl Fleet {
     /// Stops every app.
     pub async fn stop_all(&self) {
         let handles: Vec<Handle> =
-            std::mem::take(&mut *self.workers.write().unwrap_or_else(PoisonError::into_inner)).into_values().collect();
+            std::mem::take(&mut *self.workers.write().unwrap_or_else(PoisonError::into_inner))
+                .into_values()
+                .collect();
         let stops = handles.iter().map(Handle::stop);
         futures_util::future::join_all(stops).await;
     }
@@ -226,7 +300,10 @@ impl Fleet {
 
     fn handle(&self, name: &AppName) -> Result<Handle, FleetError> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
-        workers.get(name).cloned().ok_or_else(|| crate::state::StateError::NoApp(name.clone()).into())
+        workers
+            .get(name)
+            .cloned()
+            .ok_or_else(|| crate::state::StateError::NoApp(name.clone()).into())
     }
 }
 

@@ -17,10 +17,10 @@ use super::environment;
 use super::fleet::blocking;
 use super::health::{Passed, Probe, Unwell};
 use super::journal::Journal;
-use super::stage::Stage;
+use super::stage::{Stage, broken};
 use crate::config::{Accept, AppFiles, Place};
 use crate::ids::{CommitId, GenerationNumber, ReleaseNumber};
-use crate::keep::{Command, KeepEvent, Keeper, LogLimits, Retirement, Spec, Watch};
+use crate::keep::{Command, KeepEvent, Keeper, LogLimits, Spec, Watch};
 use crate::process::socket::group_id;
 use crate::report::{EventKind, Failure, Phase};
 use crate::slot;
@@ -108,18 +108,34 @@ impl Startable {
     /// Starts a generation of the release and waits until all its instances listen.
     pub(super) async fn start(self, stage: &mut Stage) -> Result<Started, Failure> {
         let began = Instant::now();
-        stage.tell(EventKind::Began { phase: Phase::Start, command: None });
+        stage.tell(EventKind::Began {
+            phase: Phase::Start,
+            command: None,
+        });
         let deadline = tokio::time::Instant::now() + self.files.config.health.timeout;
         let generation = stage.announce_generation(self.release).await?;
         let spec = self.spec(stage, generation).await?;
         let instances = spec.instances;
         let keeper = stage.start_keeper(generation, spec).await?;
-        let mut watch = keeper.watch().await.map_err(|error| stage.broken(Phase::Start, &error))?;
+        let mut watch = keeper
+            .watch()
+            .await
+            .map_err(|error| broken(Phase::Start, &error))?;
         await_listening(&keeper, &mut watch, deadline, &self).await?;
         let plural = if instances == 1 { "" } else { "s" };
         let detail = format!("generation {generation}, {instances} instance{plural}");
-        stage.tell(EventKind::Done { phase: Phase::Start, detail, took_ms: Took(began.elapsed()) });
-        Ok(Started { from: self, generation, keeper, watch, deadline })
+        stage.tell(EventKind::Done {
+            phase: Phase::Start,
+            detail,
+            took_ms: Took(began.elapsed()),
+        });
+        Ok(Started {
+            from: self,
+            generation,
+            keeper,
+            watch,
+            deadline,
+        })
     }
 
     async fn spec(&self, stage: &Stage, generation: GenerationNumber) -> Result<Spec, Failure> {
@@ -151,10 +167,21 @@ impl Startable {
         })
     }
 
-    fn web_command(&self, stage: &Stage) -> Result<(String, std::collections::BTreeMap<String, String>), Failure> {
+    fn web_command(
+        &self,
+        stage: &Stage,
+    ) -> Result<(String, std::collections::BTreeMap<String, String>), Failure> {
         let node = environment::find_program("node", &stage.site.environment);
-        let path = stage.site.environment.get("PATH").map_or("", String::as_str);
-        let place = Place { release: &self.dir, path, node: node.as_deref() };
+        let path = stage
+            .site
+            .environment
+            .get("PATH")
+            .map_or("", String::as_str);
+        let place = Place {
+            release: &self.dir,
+            path,
+            node: node.as_deref(),
+        };
         let web = self.files.web_command(&place).map_err(|none| {
             Failure::new(Phase::Start, none.to_string()).hint(crate::config::NoWebCommand::HINT)
         })?;
@@ -176,25 +203,40 @@ async fn await_listening(
             Ok(Some(KeepEvent::ListenElsewhere { address, .. })) => elsewhere = Some(address),
             Ok(Some(event)) => {
                 if let Some(cause) = fatal(&event) {
-                    return Err(with_tail(Failure::new(Phase::Start, cause), keeper).await.hint(START_HINT));
+                    return Err(with_tail(Failure::new(Phase::Start, cause), keeper)
+                        .await
+                        .hint(START_HINT));
                 }
             }
-            Ok(None) => return Err(Failure::new(Phase::Start, "the keeper of the new generation ended").hint(KEEPER_HINT)),
+            Ok(None) => {
+                return Err(
+                    Failure::new(Phase::Start, "the keeper of the new generation ended")
+                        .hint(KEEPER_HINT),
+                );
+            }
             Err(_) => return Err(with_tail(not_listening(elsewhere, from), keeper).await),
         }
     }
 }
 
 const START_HINT: &str = "the app must keep running and listen on process.env.PORT; try it with: NODE_ENV=production PORT=3000 npm start";
-const KEEPER_HINT: &str = "this is not the app's fault; see the server's log, and `handover doctor`";
+const KEEPER_HINT: &str =
+    "this is not the app's fault; see the server's log, and `handover doctor`";
 
 /// Why this event means that a generation which is not live yet never will be.
 fn fatal(event: &KeepEvent) -> Option<String> {
     match event {
-        KeepEvent::Exited { index, status, ran_ms, .. } => {
-            Some(format!("instance {index} ended after {ran_ms} with {status}"))
+        KeepEvent::Exited {
+            index,
+            status,
+            ran_ms,
+            ..
+        } => Some(format!(
+            "instance {index} ended after {ran_ms} with {status}"
+        )),
+        KeepEvent::StartFailed { index, error } => {
+            Some(format!("instance {index} could not be started: {error}"))
         }
-        KeepEvent::StartFailed { index, error } => Some(format!("instance {index} could not be started: {error}")),
         KeepEvent::Output { .. }
         | KeepEvent::Listening { .. }
         | KeepEvent::Ready { .. }
@@ -208,11 +250,17 @@ fn fatal(event: &KeepEvent) -> Option<String> {
 fn not_listening(elsewhere: Option<String>, from: &Startable) -> Failure {
     let limit = crate::time::limit_text(from.files.config.health.timeout);
     match elsewhere {
-        Some(address) => Failure::new(Phase::Start, format!("after {limit} the app listens on {address}, not on its PORT"))
-            .hint("listen on process.env.PORT, for instance: app.listen(process.env.PORT || 3000)"),
-        None => Failure::new(Phase::Start, format!("after {limit} the app does not listen yet"))
-            .hint("the app must listen on process.env.PORT")
-            .hint("if it only needs longer: set [health] timeout in handover.toml"),
+        Some(address) => Failure::new(
+            Phase::Start,
+            format!("after {limit} the app listens on {address}, not on its PORT"),
+        )
+        .hint("listen on process.env.PORT, for instance: app.listen(process.env.PORT || 3000)"),
+        None => Failure::new(
+            Phase::Start,
+            format!("after {limit} the app does not listen yet"),
+        )
+        .hint("the app must listen on process.env.PORT")
+        .hint("if it only needs longer: set [health] timeout in handover.toml"),
     }
 }
 
@@ -225,11 +273,17 @@ async fn with_tail(failure: Failure, keeper: &Keeper) -> Failure {
 /// The number of the group that the settings name.
 async fn front_group(name: Option<String>) -> Result<Option<u32>, Failure> {
     let Some(name) = name else { return Ok(None) };
-    let found = { let name = name.clone(); blocking(move || group_id(&name)).await };
+    let found = {
+        let name = name.clone();
+        blocking(move || group_id(&name)).await
+    };
     match found {
         Ok(Some(id)) => Ok(Some(id)),
-        Ok(None) | Err(_) => Err(Failure::new(Phase::Start, format!("the group `{name}` does not exist on this server"))
-            .hint("correct front_group in the server's handover.toml")),
+        Ok(None) | Err(_) => Err(Failure::new(
+            Phase::Start,
+            format!("the group `{name}` does not exist on this server"),
+        )
+        .hint("correct front_group in the server's handover.toml")),
     }
 }
 
@@ -237,7 +291,10 @@ impl Started {
     /// Asks the generation over HTTP until it passes. Its processes must stay alive meanwhile.
     pub(super) async fn check(mut self, stage: &mut Stage) -> Result<Ready, Failure> {
         let began = Instant::now();
-        stage.tell(EventKind::Began { phase: Phase::Health, command: None });
+        stage.tell(EventKind::Began {
+            phase: Phase::Health,
+            command: None,
+        });
         let health = &self.from.files.config.health;
         let probe = Probe {
             path: health.path.clone(),
@@ -254,11 +311,22 @@ impl Started {
             }
         };
         match passed {
-            Ok(Passed { status, answered_in }) => {
+            Ok(Passed {
+                status,
+                answered_in,
+            }) => {
                 let took = Took(answered_in);
                 let detail = format!("GET {} → {} in {took}, twice", probe.path, status.as_u16());
-                stage.tell(EventKind::Done { phase: Phase::Health, detail, took_ms: Took(began.elapsed()) });
-                Ok(Ready { from: self.from, generation: self.generation, keeper: self.keeper })
+                stage.tell(EventKind::Done {
+                    phase: Phase::Health,
+                    detail,
+                    took_ms: Took(began.elapsed()),
+                });
+                Ok(Ready {
+                    from: self.from,
+                    generation: self.generation,
+                    keeper: self.keeper,
+                })
             }
             Err(unwell) => Err(with_tail(self.unwell(&probe, &unwell), &self.keeper).await),
         }
@@ -266,12 +334,17 @@ impl Started {
 
     fn unwell(&self, probe: &Probe, unwell: &Unwell) -> Failure {
         let limit = crate::time::limit_text(self.from.files.config.health.timeout);
-        let failure = Failure::new(Phase::Health, format!("GET {} {unwell} when the time was up ({limit})", probe.path));
+        let failure = Failure::new(
+            Phase::Health,
+            format!("GET {} {unwell} when the time was up ({limit})", probe.path),
+        );
         match unwell {
             Unwell::Status(_) if probe.accept == Accept::Below500 => {
                 failure.hint("any answer below 500 would do; or set [health] path in handover.toml")
             }
-            Unwell::Status(_) => failure.hint("[health] path in handover.toml must answer with 2xx or 3xx"),
+            Unwell::Status(_) => {
+                failure.hint("[health] path in handover.toml must answer with 2xx or 3xx")
+            }
             Unwell::Broken(_) | Unwell::Silent => {
                 failure.hint("if the app only needs longer: set [health] timeout in handover.toml")
             }
@@ -305,14 +378,22 @@ impl Ready {
         let (paths, generation) = (stage.paths.clone(), self.generation);
         let published = blocking(move || slot::publish(&paths, generation)).await;
         let took_ms = Took(began.elapsed());
-        published.map_err(|error| stage.broken(Phase::Swap, &error))?;
+        let published = published.map_err(|error| broken(Phase::Swap, &error))?;
+        tracing::debug!(replaced = ?published.replaced, "published");
         if let Err(error) = self.keeper.commit().await {
             tracing::error!(%generation, error = &error as &dyn std::error::Error, "keeper can't be told that it is live");
         }
         stage.record_live(generation).await;
-        let before = stage.live().map(|live| format!("{} → ", live.release)).unwrap_or_default();
+        let before = stage
+            .live()
+            .map(|live| format!("{} → ", live.release))
+            .unwrap_or_default();
         let detail = format!("release {before}{}", self.from.release);
-        stage.tell(EventKind::Done { phase: Phase::Swap, detail, took_ms });
+        stage.tell(EventKind::Done {
+            phase: Phase::Swap,
+            detail,
+            took_ms,
+        });
         let live = Live {
             generation,
             release: self.from.release,
@@ -327,7 +408,12 @@ impl Ready {
 impl Swapped {
     /// Tells what was live to end when its connections have ended.
     pub(super) async fn drain(self, stage: &mut Stage) -> NewlyLive {
-        let Some(old) = stage.live().cloned() else { return NewlyLive { live: self.live, replaced: None } };
+        let Some(old) = stage.live().cloned() else {
+            return NewlyLive {
+                live: self.live,
+                replaced: None,
+            };
+        };
         let limit = drain_limit_of(stage, old.generation).await;
         match old.keeper.drain(Some(limit)).await {
             Ok(open) => {
@@ -351,19 +437,17 @@ impl Swapped {
             deadline: now() + limit,
             journal: Some(Arc::clone(stage.journal())),
         };
-        NewlyLive { live: self.live, replaced: Some(replaced) }
+        NewlyLive {
+            live: self.live,
+            replaced: Some(replaced),
+        }
     }
 }
 
 /// How long a generation may drain: what its author had set when it was started.
 async fn drain_limit_of(stage: &Stage, generation: GenerationNumber) -> Duration {
     let spec = stage.paths.generation(generation).spec();
-    blocking(move || Spec::read(&spec)).await.map_or(DEFAULT_DRAIN_LIMIT, |spec| spec.drain_limit)
-}
-
-impl Replaced {
-    /// How its drain ended, if its keeper has left word of it.
-    pub(super) fn retirement(&self, paths: &crate::paths::AppPaths) -> Option<Retirement> {
-        Retirement::take(&paths.generation(self.generation)).ok().flatten()
-    }
+    blocking(move || Spec::read(&spec))
+        .await
+        .map_or(DEFAULT_DRAIN_LIMIT, |spec| spec.drain_limit)
 }

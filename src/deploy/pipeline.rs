@@ -100,7 +100,14 @@ async fn run(mut stage: Stage, mut cancelled: Cancelled) -> Outcome {
 /// Everything before the swap.
 async fn prepare(stage: &mut Stage) -> Result<Ready, Failure> {
     match stage.order.work.clone() {
-        Work::Start(release) => startable(stage, &release).await?.start(stage).await?.check(stage).await,
+        Work::Start(release) => {
+            startable(stage, &release)
+                .await?
+                .start(stage)
+                .await?
+                .check(stage)
+                .await
+        }
         Work::Build => {
             let built = build_release(stage).await?;
             // What says that the release is complete may reach the disk only after the release itself.
@@ -118,20 +125,31 @@ async fn prepare(stage: &mut Stage) -> Result<Ready, Failure> {
 }
 
 async fn remember(stage: &Stage, release: ReleaseNumber) -> Result<(), Failure> {
-    let (app, wanted, deploy) = (stage.app().clone(), stage.order.wanted.clone(), stage.journal().deploy());
-    let added = stage
-        .site
-        .database
-        .run(move |database| database.add_release(&app, release, &wanted.commit, &wanted.subject, deploy));
+    let (app, wanted, deploy) = (
+        stage.app().clone(),
+        stage.order.wanted.clone(),
+        stage.journal().deploy(),
+    );
+    let added = stage.site.database.run(move |database| {
+        database.add_release(&app, release, &wanted.commit, &wanted.subject, deploy)
+    });
     added.await.map_err(|error| broken(Phase::Swap, &error))
 }
 
 /// A release that was built before.
 async fn startable(stage: &Stage, release: &Release) -> Result<Startable, Failure> {
     let dir = stage.paths.release(release.number);
-    let read = { let dir = dir.clone(); blocking(move || build::read_app_files(&dir)).await };
+    let read = {
+        let dir = dir.clone();
+        blocking(move || build::read_app_files(&dir)).await
+    };
     let files = read.map_err(StepFailure::from)?;
-    Ok(Startable { release: release.number, commit: release.commit.clone(), dir, files })
+    Ok(Startable {
+        release: release.number,
+        commit: release.commit.clone(),
+        dir,
+        files,
+    })
 }
 
 /// The first half: from the commit to a directory that can be started.
@@ -151,7 +169,9 @@ async fn turn_to_build(stage: &Stage) -> OwnedSemaphorePermit {
     if let Ok(permit) = Arc::clone(&builds).try_acquire_owned() {
         return permit;
     }
-    stage.tell(EventKind::Waiting { reason: "for the builds of other apps to end".to_owned() });
+    stage.tell(EventKind::Waiting {
+        reason: "for the builds of other apps to end".to_owned(),
+    });
     builds.acquire_owned().await.expect(NEVER_CLOSED)
 }
 
@@ -163,7 +183,10 @@ impl CheckedOut {
         let began = Instant::now();
         let release = stage.number_release().await?;
         let dir = stage.paths.release(release);
-        let (repo, commit) = (stage.order.app.repo.clone(), stage.order.wanted.commit.clone());
+        let (repo, commit) = (
+            stage.order.app.repo.clone(),
+            stage.order.wanted.commit.clone(),
+        );
         let (staging, to) = (stage.paths.staging(stage.journal().deploy()), dir.clone());
         let written = blocking(move || {
             let repo = Repo::open(&repo).map_err(CheckoutError::from)?;
@@ -175,10 +198,26 @@ impl CheckedOut {
         for text in checkout.warnings {
             stage.tell(EventKind::Warned { text });
         }
+        for idle in files.idle_types() {
+            let text = format!(
+                "the process type `{}` of Procfile is not run: only web is, so far",
+                idle.name
+            );
+            stage.tell(EventKind::Warned { text });
+        }
         let plural = if checkout.files == 1 { "" } else { "s" };
         let detail = format!("{} file{plural}", checkout.files);
-        stage.tell(EventKind::Done { phase: Phase::Checkout, detail, took_ms: Took(began.elapsed()) });
-        Ok(Self(Startable { release, commit: stage.order.wanted.commit.clone(), dir, files }))
+        stage.tell(EventKind::Done {
+            phase: Phase::Checkout,
+            detail,
+            took_ms: Took(began.elapsed()),
+        });
+        Ok(Self(Startable {
+            release,
+            commit: stage.order.wanted.commit.clone(),
+            dir,
+            files,
+        }))
     }
 
     async fn install(self, stage: &Stage) -> Result<Installed, Failure> {
@@ -192,15 +231,27 @@ impl CheckedOut {
             omit: &self.0.files.config.install.omit,
             limit: InstallRequest::LIMIT,
         };
-        stage.tell(EventKind::Began { phase: Phase::Install, command: Some(request.words()) });
-        let installed = build::install(&request, &mut |line| tell_line(stage, line)).await.map_err(shown)?;
+        stage.tell(EventKind::Began {
+            phase: Phase::Install,
+            command: Some(request.words()),
+        });
+        let installed = build::install(&request, &mut |line| tell_line(stage, line))
+            .await
+            .map_err(shown)?;
         for text in installed.warnings {
             stage.tell(EventKind::Warned { text });
         }
         let plural = if installed.packages == 1 { "" } else { "s" };
         let detail = format!("{} package{plural}", installed.packages);
-        stage.tell(EventKind::Done { phase: Phase::Install, detail, took_ms: Took(installed.took) });
-        Ok(Installed { startable: self.0, programs })
+        stage.tell(EventKind::Done {
+            phase: Phase::Install,
+            detail,
+            took_ms: Took(installed.took),
+        });
+        Ok(Installed {
+            startable: self.0,
+            programs,
+        })
     }
 }
 
@@ -221,12 +272,24 @@ impl Installed {
             command: &self.startable.files.build_command(),
             limit: self.startable.files.config.build.timeout,
         };
-        let Some(words) = request.words() else { return Ok(self.startable) };
-        stage.tell(EventKind::Began { phase: Phase::Build, command: Some(words.clone()) });
-        match build::build(&request, &mut |line| tell_line(stage, line)).await.map_err(shown)? {
+        let Some(words) = request.words() else {
+            return Ok(self.startable);
+        };
+        stage.tell(EventKind::Began {
+            phase: Phase::Build,
+            command: Some(words.clone()),
+        });
+        match build::build(&request, &mut |line| tell_line(stage, line))
+            .await
+            .map_err(shown)?
+        {
             Built::Nothing => {}
             Built::Ran { took } => {
-                stage.tell(EventKind::Done { phase: Phase::Build, detail: words, took_ms: Took(took) });
+                stage.tell(EventKind::Done {
+                    phase: Phase::Build,
+                    detail: words,
+                    took_ms: Took(took),
+                });
             }
         }
         Ok(self.startable)
@@ -234,12 +297,20 @@ impl Installed {
 }
 
 fn programs(stage: &Stage) -> Result<Programs, Failure> {
-    let path = stage.site.environment.get("PATH").map_or("", String::as_str);
+    let path = stage
+        .site
+        .environment
+        .get("PATH")
+        .map_or("", String::as_str);
     Ok(Programs::find(path).map_err(StepFailure::from)?)
 }
 
 fn tell_line(stage: &Stage, line: Line) {
-    stage.tell(EventKind::Output { phase: line.phase, stream: line.stream, line: line.text });
+    stage.tell(EventKind::Output {
+        phase: line.phase,
+        stream: line.stream,
+        line: line.text,
+    });
 }
 
 /// The failure of a step whose output the pusher has seen as it came.
@@ -256,11 +327,18 @@ async fn move_branch(stage: &Stage) {
     let moved = blocking(move || {
         let repo = Repo::open(&app.repo)?;
         let before = repo.branch_commit(&app.branch)?;
-        repo.compare_and_set_branch(&app.branch, before.as_ref(), Some(&commit), "handover: deployed by hand")
+        repo.compare_and_set_branch(
+            &app.branch,
+            before.as_ref(),
+            Some(&commit),
+            "handover: deployed by hand",
+        )
     });
     match moved.await {
         Ok(SetBranch::Done) => {}
-        Ok(SetBranch::Differs { .. }) => tracing::info!(app = %stage.app(), "branch was moved meanwhile by a push"),
+        Ok(SetBranch::Differs { .. }) => {
+            tracing::info!(app = %stage.app(), "branch was moved meanwhile by a push");
+        }
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(app = %stage.app(), error, "branch can't be moved to what is live");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::fleet::{FleetError, blocking};
 use super::launch::{Live, Replaced};
+use super::retire::Ended;
 use super::site::Site;
 use super::stage::stop_keeper;
 use crate::build;
@@ -21,6 +22,8 @@ pub(super) struct Found {
     pub live: Option<Live>,
     /// What still drains.
     pub draining: Vec<Replaced>,
+    /// What was live, and has no keeper any more: its instances may serve on until something else does.
+    pub lost: Vec<(GenerationNumber, ReleaseNumber)>,
 }
 
 /// What is to be done about a generation that is remembered. Pure.
@@ -55,9 +58,13 @@ pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetE
     let paths = site.layout.app(&app.name);
     interrupt_open_deploys(site, app).await?;
     let (name, database) = (app.name.clone(), site.database.clone());
-    let (rows, releases) =
-        database.run(move |database| Ok((database.generations(&name)?, database.releases(&name)?))).await?;
-    let leads_to = { let paths = paths.clone(); blocking(move || slot::live(&paths)).await };
+    let (rows, releases) = database
+        .run(move |database| Ok((database.generations(&name)?, database.releases(&name)?)))
+        .await?;
+    let leads_to = {
+        let paths = paths.clone();
+        blocking(move || slot::live(&paths)).await
+    };
     let mut found = Found::default();
     for row in rows {
         recover_generation(site, app, &paths, &row, leads_to, &releases, &mut found).await?;
@@ -92,18 +99,32 @@ async fn recover_generation(
     releases: &[Release],
     found: &mut Found,
 ) -> Result<(), FleetError> {
-    let keeper = Keeper::find(&paths.generation(row.number)).map_err(FleetError::Keep)?.map(Arc::new);
+    let keeper = Keeper::find(&paths.generation(row.number))
+        .map_err(FleetError::Keep)?
+        .map(Arc::new);
     let verdict = judge(row.state, leads_to == Some(row.number), keeper.is_some());
     tracing::info!(app = %app.name, generation = %row.number, ?verdict, "generation found");
     match (verdict, keeper) {
-        (Verdict::Adopt, Some(keeper)) => found.live = adopt(site, app, row, releases, keeper).await?,
+        (Verdict::Adopt, Some(keeper)) => {
+            found.live = adopt(site, app, row, releases, keeper).await?;
+        }
         (Verdict::Drain, Some(keeper)) => found.draining.push(drain(row, keeper).await),
         (Verdict::Stop, Some(keeper)) => {
             stop_keeper(&keeper).await;
             forget(site, app, paths, row.number).await?;
         }
-        (Verdict::Forget, _) => forget(site, app, paths, row.number).await?,
-        (Verdict::Remember, _) => {}
+        (Verdict::Forget, _) => {
+            let (app, paths) = (app.name.clone(), paths.clone());
+            let ended = Ended {
+                app,
+                paths,
+                generation: row.number,
+                release: row.release,
+                journal: None,
+            };
+            tokio::spawn(ended.bury(Arc::clone(site)));
+        }
+        (Verdict::Remember, _) => found.lost.push((row.number, row.release)),
         (Verdict::Adopt | Verdict::Drain | Verdict::Stop, None) => {
             unreachable!("only a keeper that lives is adopted, drained or stopped")
         }
@@ -118,14 +139,19 @@ async fn adopt(
     releases: &[Release],
     keeper: Arc<Keeper>,
 ) -> Result<Option<Live>, FleetError> {
-    let Some(release) = releases.iter().find(|release| release.number == row.release) else {
+    let Some(release) = releases
+        .iter()
+        .find(|release| release.number == row.release)
+    else {
         tracing::error!(app = %app.name, generation = %row.number, release = %row.release, "release of the live generation is not known");
         return Ok(None);
     };
     if row.state != GenerationState::Live {
         // The server was cut off between the rename and its record. What was live drains from now on.
         let (name, number) = (app.name.clone(), row.number);
-        site.database.run(move |database| database.set_live(&name, number)).await?;
+        site.database
+            .run(move |database| database.set_live(&name, number))
+            .await?;
         if let Err(error) = keeper.commit().await {
             tracing::warn!(app = %app.name, error = &error as &dyn std::error::Error, "keeper can't be told that it is live");
         }
@@ -150,14 +176,25 @@ async fn drain(row: &Generation, keeper: Arc<Keeper>) -> Replaced {
         deadline = self::deadline(&keeper).await;
     }
     let deadline = deadline.unwrap_or_else(now);
-    Replaced { generation: row.number, release: row.release, keeper, deadline, journal: None }
+    Replaced {
+        generation: row.number,
+        release: row.release,
+        keeper,
+        deadline,
+        journal: None,
+    }
 }
 
 async fn deadline(keeper: &Keeper) -> Option<Timestamp> {
     keeper.status().await.ok()?.deadline
 }
 
-async fn forget(site: &Site, app: &App, paths: &AppPaths, number: GenerationNumber) -> Result<(), FleetError> {
+async fn forget(
+    site: &Site,
+    app: &App,
+    paths: &AppPaths,
+    number: GenerationNumber,
+) -> Result<(), FleetError> {
     let (name, paths) = (app.name.clone(), paths.clone());
     let forgotten = site.database.run(move |database| {
         clear_away(&paths, number);
@@ -177,7 +214,9 @@ pub(super) fn clear_away(paths: &AppPaths, number: GenerationNumber) {
 /// Removes what belongs to no release: staging directories, releases that were never finished.
 fn sweep(paths: &AppPaths, releases: &[ReleaseNumber]) {
     let known = |name: &str| name.parse().is_ok_and(|number| releases.contains(&number));
-    let Ok(entries) = std::fs::read_dir(paths.releases()) else { return };
+    let Ok(entries) = std::fs::read_dir(paths.releases()) else {
+        return;
+    };
     for entry in entries.flatten() {
         if !entry.file_name().to_str().is_some_and(known) {
             tracing::info!(path = %entry.path().display(), "left-over is removed");
@@ -192,8 +231,11 @@ pub(super) async fn prune_releases(site: &Site, app: &AppName, paths: &AppPaths)
     let (name, paths) = (app.clone(), paths.clone());
     let pruned = site.database.run(move |database| {
         let releases = database.releases(&name)?;
-        let running: Vec<ReleaseNumber> =
-            database.generations(&name)?.into_iter().map(|generation| generation.release).collect();
+        let running: Vec<ReleaseNumber> = database
+            .generations(&name)?
+            .into_iter()
+            .map(|generation| generation.release)
+            .collect();
         for number in beyond(&releases, &running, keep) {
             database.remove_release(&name, number)?;
             remove_quietly(&paths.release(number));
@@ -208,7 +250,10 @@ pub(super) async fn prune_releases(site: &Site, app: &AppName, paths: &AppPaths)
 /// The releases to delete: all but the newest `keep` and those that run.
 fn beyond(releases: &[Release], running: &[ReleaseNumber], keep: usize) -> Vec<ReleaseNumber> {
     let old = &releases[..releases.len().saturating_sub(keep)];
-    old.iter().map(|release| release.number).filter(|number| !running.contains(number)).collect()
+    old.iter()
+        .map(|release| release.number)
+        .filter(|number| !running.contains(number))
+        .collect()
 }
 
 fn remove_quietly(path: &std::path::Path) {
@@ -233,9 +278,20 @@ mod tests {
     fn a_dead_keeper_is_remembered_only_where_it_was_live() {
         let draining = GenerationState::Draining;
         assert_eq!(judge(GenerationState::Live, true, false), Verdict::Remember);
-        assert_eq!(judge(GenerationState::Live, false, false), Verdict::Remember, "after a reboot there is no socket");
-        assert_eq!(judge(GenerationState::Starting, true, false), Verdict::Remember, "cut off just after the rename");
-        assert_eq!(judge(GenerationState::Starting, false, false), Verdict::Forget);
+        assert_eq!(
+            judge(GenerationState::Live, false, false),
+            Verdict::Remember,
+            "after a reboot there is no socket"
+        );
+        assert_eq!(
+            judge(GenerationState::Starting, true, false),
+            Verdict::Remember,
+            "cut off just after the rename"
+        );
+        assert_eq!(
+            judge(GenerationState::Starting, false, false),
+            Verdict::Forget
+        );
         assert_eq!(judge(draining, false, false), Verdict::Forget);
     }
 
@@ -243,7 +299,10 @@ mod tests {
     fn a_living_keeper_that_nobody_is_sent_to_is_stopped_or_drained() {
         assert_eq!(judge(GenerationState::Starting, false, true), Verdict::Stop);
         assert_eq!(judge(GenerationState::Live, false, true), Verdict::Drain);
-        assert_eq!(judge(GenerationState::Draining, false, true), Verdict::Drain);
+        assert_eq!(
+            judge(GenerationState::Draining, false, true),
+            Verdict::Drain
+        );
     }
 
     #[test]

@@ -58,20 +58,38 @@ fn urls(hosts: &[HostName], listen: &[SocketAddr]) -> Vec<String> {
         return hosts.iter().map(|host| format!("http://{host}")).collect();
     };
     if hosts.is_empty() {
-        return listen.iter().map(|address| format!("http://{}", reachable(*address))).collect();
+        return listen
+            .iter()
+            .map(|address| format!("http://{}", reachable(*address)))
+            .collect();
     }
-    let port = if first.port() == 80 { String::new() } else { format!(":{}", first.port()) };
-    hosts.iter().map(|host| format!("http://{host}{port}")).collect()
+    let port = if first.port() == 80 {
+        String::new()
+    } else {
+        format!(":{}", first.port())
+    };
+    hosts
+        .iter()
+        .map(|host| format!("http://{host}{port}"))
+        .collect()
 }
 
 /// An address that a person on this machine can open: a listener on all addresses is shown as loopback.
 fn reachable(address: SocketAddr) -> String {
     let shown = match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, v6.port())),
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            SocketAddr::from(([127, 0, 0, 1], v4.port()))
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, v6.port()))
+        }
         other => other,
     };
-    if shown.port() == 80 { shown.ip().to_string() } else { shown.to_string() }
+    if shown.port() == 80 {
+        shown.ip().to_string()
+    } else {
+        shown.to_string()
+    }
 }
 
 #[cfg(test)]
@@ -82,8 +100,14 @@ mod tests {
     fn urls_name_hosts_where_there_are_some_and_ports_where_they_matter() {
         let host: HostName = "shop.example.com".parse().unwrap();
         let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
-        assert_eq!(urls(std::slice::from_ref(&host), &[any(80)]), ["http://shop.example.com"]);
-        assert_eq!(urls(std::slice::from_ref(&host), &[any(8080)]), ["http://shop.example.com:8080"]);
+        assert_eq!(
+            urls(std::slice::from_ref(&host), &[any(80)]),
+            ["http://shop.example.com"]
+        );
+        assert_eq!(
+            urls(std::slice::from_ref(&host), &[any(8080)]),
+            ["http://shop.example.com:8080"]
+        );
         assert_eq!(urls(&[], &[any(8080)]), ["http://127.0.0.1:8080"]);
         assert_eq!(urls(&[host], &[]), ["http://shop.example.com"]);
         assert!(urls(&[], &[]).is_empty());

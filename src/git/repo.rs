@@ -67,7 +67,10 @@ impl Repo {
 
     /// The branch that `HEAD` names, whether it has commits or not.
     pub fn head_branch(&self) -> Result<String, GitError> {
-        let failed = |source| GitError::Read { what: "HEAD".to_owned(), source };
+        let failed = |source| GitError::Read {
+            what: "HEAD".to_owned(),
+            source,
+        };
         let head = self.git.find_reference("HEAD").map_err(failed)?;
         let target = head.symbolic_target().ok().flatten().unwrap_or_default();
         match target.strip_prefix("refs/heads/") {

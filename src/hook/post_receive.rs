@@ -50,13 +50,20 @@ pub enum HookError {
 /// Runs as post-receive in the repository that is the current directory.
 pub async fn post_receive(repo: &Path) -> Result<Outcome, HookError> {
     let mut input = String::new();
-    io::stdin().read_to_string(&mut input).map_err(HookError::Input)?;
+    io::stdin()
+        .read_to_string(&mut input)
+        .map_err(HookError::Input)?;
     if let Some(path) = chained_hook(repo, "post-receive") {
         let ran = run_chained(&path, &input).await;
         ran.map_err(|source| HookError::Chained { path, source })?;
     }
-    let updates = input.lines().map(str::parse).collect::<Result<Vec<RefUpdate>, _>>()?;
-    let link = hooks::link(repo)?.ok_or_else(|| HookError::NoApp { repo: repo.to_owned() })?;
+    let updates = input
+        .lines()
+        .map(str::parse)
+        .collect::<Result<Vec<RefUpdate>, _>>()?;
+    let link = hooks::link(repo)?.ok_or_else(|| HookError::NoApp {
+        repo: repo.to_owned(),
+    })?;
     let mut output = PusherOutput::new();
     let outcome = hand_over(&link, updates, &mut output).await;
     output.finish(LAST_WORDS).await;
@@ -64,7 +71,9 @@ pub async fn post_receive(repo: &Path) -> Result<Outcome, HookError> {
 }
 
 async fn run_chained(path: &Path, input: &str) -> io::Result<()> {
-    let mut child = tokio::process::Command::new(path).stdin(Stdio::piped()).spawn()?;
+    let mut child = tokio::process::Command::new(path)
+        .stdin(Stdio::piped())
+        .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A hook that does not read its input is in its right.
         let _ = stdin.write_all(input.as_bytes()).await;
@@ -74,7 +83,9 @@ async fn run_chained(path: &Path, input: &str) -> io::Result<()> {
 
 async fn hand_over(link: &Link, updates: Vec<RefUpdate>, output: &mut PusherOutput) -> Outcome {
     let path = format!("/v1/apps/{}/push", link.app);
-    let answer = Client::new(link.control.clone()).lines(Method::POST, &path, &Push { updates }).await;
+    let answer = Client::new(link.control.clone())
+        .lines(Method::POST, &path, &Push { updates })
+        .await;
     match answer {
         Ok(lines) => show(Viewer::new(lines), output, &link.app).await,
         Err(error) => {
@@ -109,9 +120,14 @@ async fn show(mut viewer: Viewer, output: &mut PusherOutput, app: &AppName) -> O
 fn say_unreachable(error: &ClientError, output: &mut PusherOutput, app: &AppName) {
     match error {
         ClientError::Unreachable { socket, .. } => {
-            output.line(&format!("warning: the handover server is not running (no answer on {})", socket.display()));
+            output.line(&format!(
+                "warning: the handover server is not running (no answer on {})",
+                socket.display()
+            ));
             output.line("your push is stored, and is deployed when the server is started");
-            output.line(&format!("hint: start it with `handover serve`; then watch with `handover follow {app}`"));
+            output.line(&format!(
+                "hint: start it with `handover serve`; then watch with `handover follow {app}`"
+            ));
         }
         other => output.line(&format!("error: failed to {other}")),
     }

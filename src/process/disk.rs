@@ -17,5 +17,8 @@ pub struct Free {
 /// Asks how much room there is where `path` lies.
 pub fn free(path: &Path) -> io::Result<Free> {
     let found = statvfs(path)?;
-    Ok(Free { bytes: found.blocks_available() * found.fragment_size(), inodes: found.files_available() })
+    Ok(Free {
+        bytes: found.blocks_available() * found.fragment_size(),
+        inodes: found.files_available(),
+    })
 }

@@ -59,17 +59,14 @@ impl Database {
     }
 
     /// Makes a generation the live one; the one that was live begins to drain.
-    pub fn set_live(
-        &self,
-        app: &AppName,
-        number: GenerationNumber,
-    ) -> Result<(), StateError> {
+    pub fn set_live(&self, app: &AppName, number: GenerationNumber) -> Result<(), StateError> {
         const DOING: &str = "make a generation live";
         self.write(DOING, |connection| {
             let at = now().to_string();
             let drain = "UPDATE generations SET state = 'draining', since = ?3
                          WHERE app = ?1 AND number <> ?2 AND state = 'live'";
-            let live = "UPDATE generations SET state = 'live', since = ?3 WHERE app = ?1 AND number = ?2";
+            let live =
+                "UPDATE generations SET state = 'live', since = ?3 WHERE app = ?1 AND number = ?2";
             let app_row = "UPDATE apps SET live_generation = ?2 WHERE name = ?1";
             connection
                 .execute(drain, params![app.as_str(), number.0, at])

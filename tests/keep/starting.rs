@@ -15,8 +15,17 @@ async fn an_app_that_knows_only_its_port_serves_over_the_socket() {
     assert!(status.all_listening() && status.instances[0].rss_bytes > 10_000_000);
     assert_eq!(serde_json::to_value(status.mode).unwrap(), json!("serving"));
     generation.stopped().await;
-    assert!(!app.paths.generation_socket(handover::ids::GenerationNumber(1)).exists());
-    assert!(!app.paths.generation(handover::ids::GenerationNumber(1)).dir().exists());
+    assert!(
+        !app.paths
+            .generation_socket(handover::ids::GenerationNumber(1))
+            .exists()
+    );
+    assert!(
+        !app.paths
+            .generation(handover::ids::GenerationNumber(1))
+            .dir()
+            .exists()
+    );
 }
 
 #[tokio::test]
@@ -57,7 +66,11 @@ if (cluster.isPrimary) {
   require('./server.js');
 }";
     let app = App::new(&[("server.js", SERVER), ("cluster.js", cluster)]);
-    let generation = app.start(app.spec(1, "node cluster.js")).await.ready().await;
+    let generation = app
+        .start(app.spec(1, "node cluster.js"))
+        .await
+        .ready()
+        .await;
     let mut pids = std::collections::HashSet::new();
     // More often than there are copies of the listener: after that the port is listened on and relayed to.
     for _ in 0..11 {
@@ -82,7 +95,11 @@ async fn cluster_workers_share_the_load() {
 const cluster = require('cluster');
 if (cluster.isPrimary) { cluster.fork(); cluster.fork(); } else { require('./server.js'); }";
     let app = App::new(&[("server.js", SERVER), ("cluster.js", cluster)]);
-    let generation = app.start(app.spec(1, "node cluster.js")).await.ready().await;
+    let generation = app
+        .start(app.spec(1, "node cluster.js"))
+        .await
+        .ready()
+        .await;
     let mut pids = std::collections::HashSet::new();
     until("answers of both", async || {
         pids.insert(generation.get("/pid").await);
@@ -174,10 +191,7 @@ async fn a_program_that_listens_on_its_tcp_port_is_relayed_to() {
     let mut stream = tokio::net::UnixStream::connect(generation.socket())
         .await
         .unwrap();
-    let head = format!(
-        "POST / HTTP/1.0\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = format!("POST / HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len());
     tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes())
         .await
         .unwrap();
@@ -200,7 +214,10 @@ async fn a_program_that_listens_on_its_tcp_port_is_relayed_to() {
 
 #[tokio::test]
 async fn an_app_without_preload_may_listen_on_the_descriptor_itself() {
-    let server = SERVER.replace("process.env.PORT", "{ fd: Number(process.env.HANDOVER_FD) }");
+    let server = SERVER.replace(
+        "process.env.PORT",
+        "{ fd: Number(process.env.HANDOVER_FD) }",
+    );
     let app = App::new(&[("server.js", &server)]);
     let mut spec = app.spec(1, "node server.js");
     spec.preload = false;
@@ -282,5 +299,8 @@ async fn a_keeper_that_cannot_bind_says_why() {
         .await
         .unwrap_err()
         .to_string();
-    assert!(error.contains("listen on `") && error.contains("Address already in use"), "{error}");
+    assert!(
+        error.contains("listen on `") && error.contains("Address already in use"),
+        "{error}"
+    );
 }

@@ -173,7 +173,8 @@ impl Generation {
     pub(crate) async fn until_all_listen(&self, count: usize) -> Status {
         until("instances that listen", async || {
             let status = self.keeper.status().await.unwrap();
-            let listening = |i: &&handover::keep::InstanceStatus| i.state == InstanceState::Listening;
+            let listening =
+                |i: &&handover::keep::InstanceStatus| i.state == InstanceState::Listening;
             let all = status.instances.iter().filter(listening).count() == count
                 && status.instances.len() == count;
             all.then_some(status)
@@ -253,9 +254,10 @@ pub(crate) async fn get(socket: &Path, path: &str) -> std::io::Result<String> {
 /// All bodies here are short: one chunk at most.
 fn dechunk(body: &str) -> String {
     match body.split_once("\r\n") {
-        Some((size, rest)) if !size.is_empty() && u32::from_str_radix(size, 16).is_ok() => {
-            rest.split_once("\r\n").map_or(rest, |(chunk, _)| chunk).to_owned()
-        }
+        Some((size, rest)) if !size.is_empty() && u32::from_str_radix(size, 16).is_ok() => rest
+            .split_once("\r\n")
+            .map_or(rest, |(chunk, _)| chunk)
+            .to_owned(),
         _ => body.to_owned(),
     }
 }
@@ -372,7 +374,10 @@ impl Load {
     pub(crate) async fn go_on_for(&self, requests: u64) {
         let count = || self.served.load(std::sync::atomic::Ordering::Relaxed);
         let before = count();
-        until("answers", async || (count() >= before + requests).then_some(())).await;
+        until("answers", async || {
+            (count() >= before + requests).then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn finish(self) -> (u64, Vec<String>) {

@@ -23,15 +23,24 @@ pub(super) struct Refused {
 impl Refused {
     pub(super) fn forbidden() -> Self {
         let error = "do that: the server talks only to the user it runs as, and to root".to_owned();
-        Self { status: StatusCode::FORBIDDEN, error }
+        Self {
+            status: StatusCode::FORBIDDEN,
+            error,
+        }
     }
 
     pub(super) fn not_found(error: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, error: error.into() }
+        Self {
+            status: StatusCode::NOT_FOUND,
+            error: error.into(),
+        }
     }
 
     pub(super) fn internal(error: &dyn std::error::Error) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error: chain(error) }
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            error: chain(error),
+        }
     }
 }
 
@@ -39,12 +48,12 @@ impl From<FleetError> for Refused {
     fn from(error: FleetError) -> Self {
         let status = match &error {
             FleetError::State(StateError::NoApp(_)) => StatusCode::NOT_FOUND,
-            FleetError::State(StateError::AppExists(_) | StateError::HostTaken { .. }) | FleetError::LeftOver { .. } => {
-                StatusCode::CONFLICT
-            }
-            FleetError::Path(_) | FleetError::Hooks(_) | FleetError::Group { .. } | FleetError::Git(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            FleetError::State(StateError::AppExists(_) | StateError::HostTaken { .. })
+            | FleetError::LeftOver { .. } => StatusCode::CONFLICT,
+            FleetError::Path(_)
+            | FleetError::Hooks(_)
+            | FleetError::Group { .. }
+            | FleetError::Git(_) => StatusCode::UNPROCESSABLE_ENTITY,
             FleetError::State(_)
             | FleetError::Slot(_)
             | FleetError::Directory { .. }
@@ -52,7 +61,10 @@ impl From<FleetError> for Refused {
             | FleetError::Keep(_)
             | FleetError::BeingStopped(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self { status, error: chain(&error) }
+        Self {
+            status,
+            error: chain(&error),
+        }
     }
 }
 
@@ -65,13 +77,17 @@ impl IntoResponse for Refused {
 /// An error with its causes, in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// An answer of lines that come as they come.
 pub(super) fn lines(lines: impl futures_util::Stream<Item = String> + Send + 'static) -> Response {
     use futures_util::StreamExt;
-    let body = Body::from_stream(lines.map(|line| Ok::<_, std::convert::Infallible>(Bytes::from(line))));
+    let body =
+        Body::from_stream(lines.map(|line| Ok::<_, std::convert::Infallible>(Bytes::from(line))));
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 

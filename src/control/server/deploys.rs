@@ -11,17 +11,31 @@ use crate::deploy::fleet::Fleet;
 use crate::deploy::worker::Answer;
 use crate::ids::{AppName, DeployNumber};
 
-pub(super) async fn releases(State(fleet): Shared, Path(app): Path<AppName>) -> Result<Json<Releases>, Refused> {
-    let live = fleet.status(Some(&app)).await?.pop().and_then(|status| status.live).map(|live| live.release);
-    let shown = fleet.releases(&app).await?.into_iter().map(|release| ReleaseStatus {
-        release: release.number,
-        live: live == Some(release.number),
-        commit: release.commit,
-        subject: release.subject,
-        deploy: release.deploy,
-        built_at: release.built_at,
-    });
-    Ok(Json(Releases { releases: shown.collect() }))
+pub(super) async fn releases(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Json<Releases>, Refused> {
+    let live = fleet
+        .status(Some(&app))
+        .await?
+        .pop()
+        .and_then(|status| status.live)
+        .map(|live| live.release);
+    let shown = fleet
+        .releases(&app)
+        .await?
+        .into_iter()
+        .map(|release| ReleaseStatus {
+            release: release.number,
+            live: live == Some(release.number),
+            commit: release.commit,
+            subject: release.subject,
+            deploy: release.deploy,
+            built_at: release.built_at,
+        });
+    Ok(Json(Releases {
+        releases: shown.collect(),
+    }))
 }
 
 pub(super) async fn push(
@@ -32,9 +46,20 @@ pub(super) async fn push(
     let pushed = match fleet.push(&app, &push.updates).await {
         Ok(pushed) => pushed,
         // The refs have moved already: this is an answer to the pusher, in the form that he is shown.
-        Err(error) => return Ok(journal_lines(vec![Line::Refused { refused: chain(&error) }], None)),
+        Err(error) => {
+            return Ok(journal_lines(
+                vec![Line::Refused {
+                    refused: chain(&error),
+                }],
+                None,
+            ));
+        }
     };
-    let notes = pushed.notes.into_iter().map(|note| Line::Note { note }).collect();
+    let notes = pushed
+        .notes
+        .into_iter()
+        .map(|note| Line::Note { note })
+        .collect();
     Ok(match pushed.answer {
         None => journal_lines(notes, None),
         Some(answer) => answered(notes, answer),
@@ -50,7 +75,10 @@ pub(super) async fn deploy(
     Ok(answered(Vec::new(), answer))
 }
 
-pub(super) async fn restart(State(fleet): Shared, Path(app): Path<AppName>) -> Result<Response, Refused> {
+pub(super) async fn restart(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Response, Refused> {
     let answer = fleet.restart(&app).await?;
     Ok(answered(Vec::new(), answer))
 }
@@ -58,28 +86,41 @@ pub(super) async fn restart(State(fleet): Shared, Path(app): Path<AppName>) -> R
 fn answered(mut first: Vec<Line>, answer: Answer) -> Response {
     let line = match answer {
         Answer::Journal(journal) => return journal_lines(first, Some(&journal)),
-        Answer::AlreadyLive { release, urls } => Line::AlreadyLive { already_live: release, urls },
+        Answer::AlreadyLive { release, urls } => Line::AlreadyLive {
+            already_live: release,
+            urls,
+        },
         Answer::MovedOn { to } => {
-            let by = to.map_or_else(|| "a deletion".to_owned(), |commit| commit.short().to_owned());
-            Line::Refused { refused: format!("superseded by {by}: the branch was moved on by a newer push") }
+            let by = to.map_or_else(
+                || "a deletion".to_owned(),
+                |commit| commit.short().to_owned(),
+            );
+            Line::Refused {
+                refused: format!("superseded by {by}: the branch was moved on by a newer push"),
+            }
         }
-        Answer::NothingToStart => {
-            Line::Refused { refused: "nothing was deployed yet, so there is nothing to start afresh".to_owned() }
-        }
+        Answer::NothingToStart => Line::Refused {
+            refused: "nothing was deployed yet, so there is nothing to start afresh".to_owned(),
+        },
     };
     first.push(line);
     journal_lines(first, None)
 }
 
 /// The deploy that runs, or else the last one.
-pub(super) async fn follow(State(fleet): Shared, Path(app): Path<AppName>) -> Result<Response, Refused> {
+pub(super) async fn follow(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Response, Refused> {
     if let Some(journal) = fleet.journal(&app, None).await? {
         return Ok(journal_lines(Vec::new(), Some(&journal)));
     }
     let last = fleet.deploys(&app, 1).await?.pop();
     match last {
         Some(deploy) => recorded(&fleet, &app, deploy.number).await,
-        None => Err(Refused::not_found(format!("follow `{app}`: nothing was deployed yet"))),
+        None => Err(Refused::not_found(format!(
+            "follow `{app}`: nothing was deployed yet"
+        ))),
     }
 }
 
@@ -98,9 +139,9 @@ async fn recorded(fleet: &Fleet, app: &AppName, number: DeployNumber) -> Result<
     let path = fleet.site().layout.app(app).deploy_log(number);
     match tokio::fs::read_to_string(&path).await {
         Ok(text) => Ok(lines(futures_util::stream::iter([text]))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(Refused::not_found(format!("find deploy {number} of `{app}`: there was none, or its log was pruned")))
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Refused::not_found(
+            format!("find deploy {number} of `{app}`: there was none, or its log was pruned"),
+        )),
         Err(error) => Err(Refused::internal(&error)),
     }
 }

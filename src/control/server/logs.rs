@@ -73,13 +73,22 @@ impl Tail {
         };
         let mut rotated = 1;
         while last.len() < lines {
-            let Some(older) = open(&rotated_path(&path, rotated))? else { break };
+            let Some(older) = open(&rotated_path(&path, rotated))? else {
+                break;
+            };
             let mut before = last_lines(older, lines - last.len())?;
             before.append(&mut last);
             last = before;
             rotated += 1;
         }
-        Ok((last, Self { path, file, partial: Vec::new() }))
+        Ok((
+            last,
+            Self {
+                path,
+                file,
+                partial: Vec::new(),
+            },
+        ))
     }
 
     /// The whole lines that have come since, if any.
@@ -93,7 +102,11 @@ impl Tail {
             return Ok(None);
         }
         self.partial.append(&mut fresh);
-        let whole = self.partial.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let whole = self
+            .partial
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |end| end + 1);
         let rest = self.partial.split_off(whole);
         let text = std::mem::replace(&mut self.partial, rest);
         Ok((!text.is_empty()).then(|| String::from_utf8_lossy(&text).into_owned()))
@@ -101,7 +114,9 @@ impl Tail {
 
     /// Once a file is read to its end, goes on with the one that has its name now.
     fn follow_rotation(&mut self) -> io::Result<()> {
-        let Some(current) = open(&self.path)? else { return Ok(()) };
+        let Some(current) = open(&self.path)? else {
+            return Ok(());
+        };
         let same = match &self.file {
             Some(file) => file.metadata()?.ino() == current.metadata()?.ino(),
             None => false,
@@ -153,7 +168,10 @@ mod tests {
         std::fs::write(rotated_path(&path, 2), "one\ntwo\n").unwrap();
         std::fs::write(rotated_path(&path, 1), "three\n").unwrap();
         std::fs::write(&path, "four\nfive\n").unwrap();
-        assert_eq!(Tail::open(path.clone(), 4).unwrap().0, ["two", "three", "four", "five"]);
+        assert_eq!(
+            Tail::open(path.clone(), 4).unwrap().0,
+            ["two", "three", "four", "five"]
+        );
         assert_eq!(Tail::open(path.clone(), 1).unwrap().0, ["five"]);
         assert!(Tail::open(path, 0).unwrap().0.is_empty());
     }

@@ -57,7 +57,9 @@ impl Fleet {
                 gate: wanted.gate,
                 hosts: wanted.hosts.clone(),
             };
-            let app = database.create_app(&row).and_then(|()| database.app(&wanted.name));
+            let app = database
+                .create_app(&row)
+                .and_then(|()| database.app(&wanted.name));
             match app {
                 Ok(app) => Ok((created, app)),
                 Err(error) => {
@@ -83,7 +85,11 @@ impl Fleet {
         let (layout, executable) = (self.site.layout.clone(), self.site.executable.clone());
         blocking(move || {
             let installed = hooks::install(&app.repo, &link(&layout, &app.name, &executable))?;
-            Ok(Created { branch: app.branch, repo: app.repo, notes: notes(&installed) })
+            Ok(Created {
+                branch: app.branch,
+                repo: app.repo,
+                notes: notes(&installed),
+            })
         })
         .await
     }
@@ -93,8 +99,15 @@ impl Fleet {
         let app = self.app(name).await?;
         let handle = self.handle(name)?;
         handle.stop().await;
-        self.workers.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(name);
-        let (paths, database, name) = (self.site.layout.app(name), self.site.database.clone(), name.clone());
+        self.workers
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(name);
+        let (paths, database, name) = (
+            self.site.layout.app(name),
+            self.site.database.clone(),
+            name.clone(),
+        );
         blocking(move || {
             database.destroy_app(&name)?;
             if app.repo != paths.repo() {
@@ -108,11 +121,19 @@ impl Fleet {
 
     /// The number of the group that the settings name.
     async fn front_group(&self) -> Result<Option<u32>, FleetError> {
-        let Some(group) = self.site.settings.borrow().front_group.clone() else { return Ok(None) };
+        let Some(group) = self.site.settings.borrow().front_group.clone() else {
+            return Ok(None);
+        };
         blocking(move || match group_id(&group) {
             Ok(Some(id)) => Ok(Some(id)),
-            Ok(None) => Err(FleetError::Group { group, reason: "there is no such group".to_owned() }),
-            Err(error) => Err(FleetError::Group { group, reason: error.to_string() }),
+            Ok(None) => Err(FleetError::Group {
+                group,
+                reason: "there is no such group".to_owned(),
+            }),
+            Err(error) => Err(FleetError::Group {
+                group,
+                reason: error.to_string(),
+            }),
         })
         .await
     }
@@ -126,7 +147,10 @@ fn prepare(
     group: Option<u32>,
 ) -> Result<Created, FleetError> {
     if paths.home().exists() {
-        return Err(FleetError::LeftOver { app: wanted.name.clone(), path: paths.home().to_owned() });
+        return Err(FleetError::LeftOver {
+            app: wanted.name.clone(),
+            path: paths.home().to_owned(),
+        });
     }
     let made = make(layout, paths, wanted, executable, group);
     if made.is_err() {
@@ -144,7 +168,11 @@ fn make(
     group: Option<u32>,
 ) -> Result<Created, FleetError> {
     for dir in [paths.releases(), paths.logs()] {
-        std::fs::create_dir_all(&dir).map_err(|source| FleetError::Directory { doing: "make", path: dir, source })?;
+        std::fs::create_dir_all(&dir).map_err(|source| FleetError::Directory {
+            doing: "make",
+            path: dir,
+            source,
+        })?;
     }
     slot::prepare(paths, group)?;
     let (repo, branch) = match &wanted.repo {
@@ -160,18 +188,28 @@ fn make(
         }
     };
     let installed = hooks::install(&repo, &link(layout, &wanted.name, executable))?;
-    Ok(Created { branch, repo, notes: notes(&installed) })
+    Ok(Created {
+        branch,
+        repo,
+        notes: notes(&installed),
+    })
 }
 
 /// Takes back what [`make`] made. What can't be removed is told in the log; the error that led here is the one that
 /// counts.
 fn discard(paths: &AppPaths, existing_repo: Option<&Path>) {
     if let Some(Err(error)) = existing_repo.map(hooks::remove) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "hooks can't be removed");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "hooks can't be removed"
+        );
     }
     for dir in [paths.home(), paths.run()] {
         if let Err(error) = remove_dir(dir) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "directory can't be removed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "directory can't be removed"
+            );
         }
     }
 }
@@ -187,19 +225,36 @@ pub(super) fn link(layout: &Layout, app: &AppName, executable: &Path) -> hooks::
 }
 
 fn notes(installed: &hooks::Installed) -> Vec<String> {
-    installed.chained.iter().map(|hook| format!("the hook that was there is kept and run first: {}", hook.display())).collect()
+    installed
+        .chained
+        .iter()
+        .map(|hook| {
+            format!(
+                "the hook that was there is kept and run first: {}",
+                hook.display()
+            )
+        })
+        .collect()
 }
 
 fn remove_dir(path: &Path) -> Result<(), FleetError> {
     match std::fs::remove_dir_all(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(FleetError::Directory { doing: "delete", path: path.to_owned(), source })
+            Err(FleetError::Directory {
+                doing: "delete",
+                path: path.to_owned(),
+                source,
+            })
         }
         _ => Ok(()),
     }
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, FleetError> {
-    let failed = |source| FleetError::Directory { doing: "find", path: path.to_owned(), source };
+    let failed = |source| FleetError::Directory {
+        doing: "find",
+        path: path.to_owned(),
+        source,
+    };
     path.canonicalize().map_err(failed)
 }

@@ -57,14 +57,28 @@ impl Worker {
         match wish {
             Wish::FreshStart => match self.startable_release().await? {
                 None => Ok(Answer::NothingToStart),
-                Some(release) => self.enqueue(Goal::FreshStart, self.fresh_start(&release)).await,
+                Some(release) => {
+                    self.enqueue(Goal::FreshStart, self.fresh_start(&release))
+                        .await
+                }
             },
-            Wish::Commit { commit, subject, from, origin } => {
+            Wish::Commit {
+                commit,
+                subject,
+                from,
+                origin,
+            } => {
                 if let Some(answer) = self.met_already(&commit, origin).await {
                     return Ok(answer);
                 }
                 let branch = self.app.branch.clone();
-                let wanted = NewDeploy { origin, branch, commit: commit.clone(), subject, from };
+                let wanted = NewDeploy {
+                    origin,
+                    branch,
+                    commit: commit.clone(),
+                    subject,
+                    from,
+                };
                 self.enqueue(Goal::Commit(commit), wanted).await
             }
         }
@@ -81,14 +95,21 @@ impl Worker {
         if names.as_ref() != Some(commit) {
             return Some(Answer::MovedOn { to: names });
         }
-        let live = self.live.as_ref().filter(|live| live.commit == *commit && self.running.is_none())?;
-        Some(Answer::AlreadyLive { release: live.release, urls: self.urls() })
+        let live = self
+            .live
+            .as_ref()
+            .filter(|live| live.commit == *commit && self.running.is_none())?;
+        Some(Answer::AlreadyLive {
+            release: live.release,
+            urls: self.urls(),
+        })
     }
 
     /// What the deploy branch names. An unreadable repository is told in the log and looks like no branch.
     pub(super) async fn branch_commit(&self) -> Option<CommitId> {
         let (repo, branch) = (self.app.repo.clone(), self.app.branch.clone());
-        let read = tokio::task::spawn_blocking(move || Repo::open(&repo)?.branch_commit(&branch)).await;
+        let read =
+            tokio::task::spawn_blocking(move || Repo::open(&repo)?.branch_commit(&branch)).await;
         match read {
             Ok(Ok(commit)) => commit,
             Ok(Err(error)) => {
@@ -102,7 +123,9 @@ impl Worker {
     async fn enqueue(&mut self, goal: Goal, wanted: NewDeploy) -> Result<Answer, StateError> {
         let behind = match self.queue.consider(&goal) {
             Admission::Join(number) => {
-                let journal = self.open_journal(Some(number)).expect("who is in the queue has a journal");
+                let journal = self
+                    .open_journal(Some(number))
+                    .expect("who is in the queue has a journal");
                 return Ok(Answer::Journal(journal));
             }
             Admission::Run => None,
@@ -115,11 +138,16 @@ impl Worker {
         };
         let ticket = self.ticket(wanted).await?;
         let journal = Arc::clone(&ticket.journal);
-        self.queue.admit(Entry { number: journal.deploy(), goal });
+        self.queue.admit(Entry {
+            number: journal.deploy(),
+            goal,
+        });
         match behind {
             None => self.begin(ticket).await?,
             Some(behind) => {
-                journal.tell(EventKind::Waiting { reason: format!("for deploy {behind} of this app to end") });
+                journal.tell(EventKind::Waiting {
+                    reason: format!("for deploy {behind} of this app to end"),
+                });
                 self.waiting = Some(ticket);
             }
         }
@@ -145,12 +173,19 @@ impl Worker {
             to: wanted.commit.clone(),
             subject: wanted.subject.clone(),
         });
-        Ok(Ticket { journal, wanted, asked: Instant::now() })
+        Ok(Ticket {
+            journal,
+            wanted,
+            asked: Instant::now(),
+        })
     }
 
     async fn supersede(&mut self, by: &CommitId) -> Result<(), StateError> {
-        let Some(loser) = self.waiting.take() else { return Ok(()) };
-        self.record(loser.journal.deploy(), DeployState::Superseded).await?;
+        let Some(loser) = self.waiting.take() else {
+            return Ok(());
+        };
+        self.record(loser.journal.deploy(), DeployState::Superseded)
+            .await?;
         loser.journal.tell(EventKind::Superseded { by: by.clone() });
         Ok(())
     }
@@ -160,7 +195,10 @@ impl Worker {
         let number = ticket.journal.deploy();
         self.record(number, DeployState::Running).await?;
         let work = match ticket.wanted.origin {
-            Origin::Restart => self.startable_release().await?.map_or(Work::Build, Work::Start),
+            Origin::Restart => self
+                .startable_release()
+                .await?
+                .map_or(Work::Build, Work::Start),
             Origin::Push | Origin::Command | Origin::Ref => Work::Build,
         };
         let order = Order {
@@ -174,29 +212,48 @@ impl Worker {
         let (cancel, cancelled) = cancel::pair();
         let task = pipeline::spawn(Arc::clone(&self.site), order, cancelled);
         self.when(async move {
-            let outcome = task.await.expect("the outer task only waits for the one that may panic");
+            let outcome = task
+                .await
+                .expect("the outer task only waits for the one that may panic");
             Message::Ended(number, Box::new(outcome))
         });
         self.running = Some(Running { ticket, cancel });
         Ok(())
     }
 
-    pub(super) async fn record(&self, number: DeployNumber, state: DeployState) -> Result<(), StateError> {
+    pub(super) async fn record(
+        &self,
+        number: DeployNumber,
+        state: DeployState,
+    ) -> Result<(), StateError> {
         let app = self.name().clone();
-        self.site.database.run(move |database| database.set_deploy(&app, number, &state)).await
+        self.site
+            .database
+            .run(move |database| database.set_deploy(&app, number, &state))
+            .await
     }
 
     /// The release that a fresh start means: the live one, else the newest.
     async fn startable_release(&self) -> Result<Option<Release>, StateError> {
-        let (app, live) = (self.app.clone(), self.live.as_ref().map(|live| live.release));
+        let (app, live) = (
+            self.app.clone(),
+            self.live.as_ref().map(|live| live.release),
+        );
         self.site
             .database
             .run(move |database| {
                 let remembered = database.generations(&app.name)?;
-                let remembered = remembered.iter().find(|row| Some(row.number) == app.live).map(|row| row.release);
+                let remembered = remembered
+                    .iter()
+                    .find(|row| Some(row.number) == app.live)
+                    .map(|row| row.release);
                 let releases = database.releases(&app.name)?;
-                let wanted = live.or(remembered).or(releases.last().map(|newest| newest.number));
-                Ok(releases.into_iter().find(|release| Some(release.number) == wanted))
+                let wanted = live
+                    .or(remembered)
+                    .or(releases.last().map(|newest| newest.number));
+                Ok(releases
+                    .into_iter()
+                    .find(|release| Some(release.number) == wanted))
             })
             .await
     }

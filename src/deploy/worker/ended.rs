@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Message, REVIVE_AFTER, Ticket, Worker, stopping_failure};
-use crate::deploy::launch::Replaced;
+use crate::deploy::journal::Journal;
 use crate::deploy::launch::NewlyLive;
+use crate::deploy::launch::Replaced;
 use crate::deploy::pipeline::Outcome;
-use crate::deploy::stage::broken;
 use crate::deploy::recovery;
+use crate::deploy::retire::Ended;
+use crate::deploy::stage::broken;
 use crate::git::{Repo, SetBranch};
-use crate::ids::{DeployNumber, GenerationNumber};
-use crate::keep::Retirement;
+use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::report::{EventKind, Failure, Origin, Phase};
 use crate::state::{DeployState, StateError};
 use crate::time::Took;
@@ -24,7 +25,12 @@ const REVIVE_AT_MOST: Duration = Duration::from_secs(60);
 impl Worker {
     /// A deploy task has ended: what it brought about becomes what is live, and only then is the verdict told.
     pub(super) async fn ended(&mut self, number: DeployNumber, outcome: Outcome) {
-        let Some(running) = self.running.take_if(|running| running.ticket.journal.deploy() == number) else { return };
+        let Some(running) = self
+            .running
+            .take_if(|running| running.ticket.journal.deploy() == number)
+        else {
+            return;
+        };
         let recorded = match outcome {
             Outcome::Live(newly) => self.went_live(running.ticket, *newly).await,
             Outcome::Failed(failure) => self.failed(running.ticket, failure).await,
@@ -34,7 +40,10 @@ impl Worker {
         match self.waiting.take() {
             Some(ticket) if self.stopping.is_none() => self.begin_waiting(ticket).await,
             Some(ticket) => ticket.journal.tell(EventKind::Failed(stopping_failure())),
-            None => self.look().await,
+            None => {
+                self.revive().await;
+                self.look().await;
+            }
         }
     }
 
@@ -55,16 +64,29 @@ impl Worker {
         if let Some(replaced) = newly.replaced {
             self.await_retirement(replaced);
         }
+        for (lost, release) in std::mem::take(&mut self.lost) {
+            self.bury(lost, release, None);
+        }
         self.publish_route();
-        let recorded = self.record(ticket.journal.deploy(), DeployState::Live { release }).await;
+        let recorded = self
+            .record(ticket.journal.deploy(), DeployState::Live { release })
+            .await;
         let took_ms = Took(ticket.asked.elapsed());
-        ticket.journal.tell(EventKind::Live { release, generation, urls: self.urls(), took_ms });
+        ticket.journal.tell(EventKind::Live {
+            release,
+            generation,
+            urls: self.urls(),
+            took_ms,
+        });
         self.prune_later();
         recorded
     }
 
     async fn failed(&mut self, ticket: Ticket, mut failure: Failure) -> Result<(), StateError> {
-        let state = DeployState::Failed { phase: failure.phase, cause: failure.cause.clone() };
+        let state = DeployState::Failed {
+            phase: failure.phase,
+            cause: failure.cause.clone(),
+        };
         let recorded = self.record(ticket.journal.deploy(), state).await;
         failure.serving = self.live.as_ref().map(|live| live.release);
         match ticket.wanted.origin {
@@ -83,7 +105,11 @@ impl Worker {
     /// has moved on is left alone. Gives what to tell the pusher.
     async fn put_branch_back(&self, ticket: &Ticket) -> Option<String> {
         let live = self.live.as_ref().map(|live| live.commit.clone());
-        let (repo, branch, failed) = (self.app.repo.clone(), self.app.branch.clone(), ticket.wanted.commit.clone());
+        let (repo, branch, failed) = (
+            self.app.repo.clone(),
+            self.app.branch.clone(),
+            ticket.wanted.commit.clone(),
+        );
         if live.as_ref() == Some(&failed) {
             return None;
         }
@@ -95,13 +121,21 @@ impl Worker {
         let branch = &self.app.branch;
         match moved.await {
             Ok(Ok(SetBranch::Done)) => Some(match live {
-                Some(live) => format!("{branch} is back at {}; push the same commit again to try again", live.short()),
-                None => format!("{branch} was removed again; push the same commit again to try again"),
+                Some(live) => format!(
+                    "{branch} is back at {}; push the same commit again to try again",
+                    live.short()
+                ),
+                None => {
+                    format!("{branch} was removed again; push the same commit again to try again")
+                }
             }),
             Ok(Ok(SetBranch::Differs { .. })) => None,
             Ok(Err(error)) => {
                 tracing::warn!(app = %self.name(), error = &error as &dyn std::error::Error, "branch can't be put back");
-                Some(format!("{branch} still names the failed commit; to try again: handover deploy {}", self.name()))
+                Some(format!(
+                    "{branch} still names the failed commit; to try again: handover deploy {}",
+                    self.name()
+                ))
             }
             Err(join) => std::panic::resume_unwind(join.into_panic()),
         }
@@ -110,38 +144,48 @@ impl Worker {
     /// A keeper is gone: as it should be, if its generation was draining; a loss, if it was live.
     pub(super) async fn keeper_gone(&mut self, generation: GenerationNumber) {
         if let Some(replaced) = self.draining.remove(&generation) {
-            return self.retired(replaced).await;
+            return self.retired(replaced);
         }
-        let Some(live) = self.live.as_ref().filter(|live| live.generation == generation) else { return };
+        let Some(live) = self
+            .live
+            .as_ref()
+            .filter(|live| live.generation == generation)
+        else {
+            return;
+        };
         tracing::error!(app = %self.name(), %generation, "keeper of the live generation is gone");
         if self.stopping.is_none() && self.running.is_none() && live.keeper.has_ended() {
             self.revive().await;
         }
     }
 
-    async fn retired(&mut self, replaced: Replaced) {
-        let (generation, release) = (replaced.generation, replaced.release);
-        let retirement = replaced.retirement(&self.paths);
-        let (paths, app) = (self.paths.clone(), self.name().clone());
-        let forgotten = self.site.database.run(move |database| {
-            recovery::clear_away(&paths, generation);
-            database.remove_generation(&app, generation)
-        });
-        let forgotten = forgotten.await;
-        self.log_trouble(forgotten, "generation can't be forgotten");
-        let Some(Retirement { forced, took_ms, .. }) = retirement else {
-            tracing::warn!(app = %self.name(), %generation, "keeper has left no word of its end");
-            return;
+    fn retired(&self, replaced: Replaced) {
+        self.bury(replaced.generation, replaced.release, replaced.journal);
+    }
+
+    /// Clears away a generation whose keeper has ended, in a task of its own: orphans may take their time.
+    fn bury(
+        &self,
+        generation: GenerationNumber,
+        release: ReleaseNumber,
+        journal: Option<Arc<Journal>>,
+    ) {
+        let ended = Ended {
+            app: self.name().clone(),
+            paths: self.paths.clone(),
+            generation,
+            release,
+            journal,
         };
-        tracing::info!(app = %self.name(), %generation, %release, forced, took = %took_ms, "generation retired");
-        if let Some(journal) = replaced.journal {
-            journal.tell(EventKind::Retired { generation, release, forced, took_ms });
-        }
+        tokio::spawn(ended.bury(Arc::clone(&self.site)));
     }
 
     /// Starts what should be live and is not.
     pub(super) async fn revive(&mut self) {
-        let lost = self.live.as_ref().is_some_and(|live| live.keeper.has_ended());
+        let lost = self
+            .live
+            .as_ref()
+            .is_some_and(|live| live.keeper.has_ended());
         let never_started = self.live.is_none() && self.app.live.is_some();
         if (lost || never_started) && self.running.is_none() && self.stopping.is_none() {
             let asked = self.ask(Wish::FreshStart).await.map(drop);
@@ -163,7 +207,9 @@ impl Worker {
         if self.running.is_some() || self.stopping.is_some() {
             return;
         }
-        let Some(commit) = self.branch_commit().await else { return };
+        let Some(commit) = self.branch_commit().await else {
+            return;
+        };
         let live = self.live.as_ref().map(|live| &live.commit);
         if live == Some(&commit) || self.refused.as_ref() == Some(&commit) {
             return;
@@ -171,16 +217,35 @@ impl Worker {
         tracing::info!(app = %self.name(), %commit, "branch names a commit that is not live");
         let (repo, id) = (self.app.repo.clone(), commit.clone());
         let info = tokio::task::spawn_blocking(move || Repo::open(&repo)?.commit_info(&id)).await;
-        let subject = info.ok().and_then(Result::ok).map_or_else(String::new, |info| info.subject);
-        let answer = self.ask(Wish::Commit { commit, subject, from: None, origin: Origin::Ref }).await;
+        let subject = info
+            .ok()
+            .and_then(Result::ok)
+            .map_or_else(String::new, |info| info.subject);
+        let answer = self
+            .ask(Wish::Commit {
+                commit,
+                subject,
+                from: None,
+                origin: Origin::Ref,
+            })
+            .await;
         match answer {
-            Ok(Answer::Journal(_) | Answer::AlreadyLive { .. } | Answer::MovedOn { .. } | Answer::NothingToStart) => {}
+            Ok(
+                Answer::Journal(_)
+                | Answer::AlreadyLive { .. }
+                | Answer::MovedOn { .. }
+                | Answer::NothingToStart,
+            ) => {}
             Err(error) => self.log_trouble(Err(error), "branch can't be deployed"),
         }
     }
 
     fn prune_later(&self) {
-        let (site, app, paths) = (Arc::clone(&self.site), self.name().clone(), self.paths.clone());
+        let (site, app, paths) = (
+            Arc::clone(&self.site),
+            self.name().clone(),
+            self.paths.clone(),
+        );
         tokio::spawn(async move { recovery::prune_releases(&site, &app, &paths).await });
     }
 

@@ -23,7 +23,10 @@ impl Worker {
             branch: self.app.branch.clone(),
             live: None,
             draining: Vec::new(),
-            deploying: self.running.as_ref().map(|running| running.ticket.journal.deploy()),
+            deploying: self
+                .running
+                .as_ref()
+                .map(|running| running.ticket.journal.deploy()),
             socket: self.paths.live_socket(),
             urls: self.urls(),
             repo: self.app.repo.clone(),
@@ -37,11 +40,20 @@ impl Worker {
     }
 }
 
-async fn fill(mut status: AppStatus, live: Option<Arc<Live>>, draining: Vec<Replaced>, was_live: bool) -> AppStatus {
+async fn fill(
+    mut status: AppStatus,
+    live: Option<Arc<Live>>,
+    draining: Vec<Replaced>,
+    was_live: bool,
+) -> AppStatus {
     let mut complete = true;
     if let Some(live) = &live {
         let shown = live_status(live).await;
-        complete = !shown.instances.is_empty() && shown.instances.iter().all(|instance| instance.pid.is_some());
+        complete = !shown.instances.is_empty()
+            && shown
+                .instances
+                .iter()
+                .all(|instance| instance.pid.is_some());
         status.live = Some(shown);
     }
     for replaced in draining {
@@ -60,7 +72,10 @@ async fn fill(mut status: AppStatus, live: Option<Arc<Live>>, draining: Vec<Repl
 async fn live_status(live: &Live) -> LiveStatus {
     let status = keeper_status(&live.keeper).await;
     let (instances, connections) = status.map_or((Vec::new(), 0), |status| {
-        (status.instances.iter().map(instance_status).collect(), status.connections.total())
+        (
+            status.instances.iter().map(instance_status).collect(),
+            status.connections.total(),
+        )
     });
     LiveStatus {
         release: live.release,
