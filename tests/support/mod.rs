@@ -1,11 +1,13 @@
 //! What the end-to-end tests share: a real server in a directory of its own, real projects pushed with real git, and a
 //! small strict HTTP client.
 
-#![allow(dead_code, unreachable_pub)] // each test binary uses its part
+#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary uses its part
 
 pub mod http;
+pub mod invariants;
 pub mod project;
 pub mod server;
+pub mod steady;
 pub mod wait;
 
 pub use project::{Project, Pushed};
