@@ -1,5 +1,7 @@
 //! The modules are layers: imports go down only, and each third-party crate that is kept to one module stays there.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! The main job, end to end.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::{Project, Server, http};

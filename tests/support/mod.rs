@@ -1,7 +1,7 @@
 //! What the end-to-end tests share: a real server in a directory of its own, real projects pushed with real git, and a
 //! small strict HTTP client.
 
-#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary uses its part
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)] // each test binary uses its part
 
 pub mod http;
 pub mod invariants;
