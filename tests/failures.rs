@@ -5,9 +5,11 @@ mod support;
 
 use std::path::PathBuf;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::invariants::{Traces, branch, unchanged};
 use support::steady::{TICKING_SERVER, Users};
-use support::{Project, Server, http};
+use support::{Project, Server, http, until};
 
 /// A server with an app whose first version is live.
 struct Shop {
@@ -91,7 +93,8 @@ fn no_package_json() {
 #[test]
 fn broken_package_json() {
     let shop = Shop::open();
-    shop.project.write("package.json", "{\"name\": \"shop\",\n  oops\n}\n");
+    shop.project
+        .write("package.json", "{\"name\": \"shop\",\n  oops\n}\n");
     shop.refuses(&[
         "error: checkout: package.json:2:3: not valid JSON",
         "hint: correct it, commit and push again",
@@ -177,9 +180,11 @@ fn failing_build() {
 #[test]
 fn missing_start_script() {
     let shop = Shop::open();
-    shop.project.write("app.js", &shop.project.read("server.js"));
+    shop.project
+        .write("app.js", &shop.project.read("server.js"));
     shop.project.remove("server.js");
-    shop.project.write("package.json", &package(r#""scripts": {}"#));
+    shop.project
+        .write("package.json", &package(r#""scripts": {}"#));
     shop.refuses(&["error: start: ", "start", "hint: "]);
 }
 
@@ -217,6 +222,130 @@ fn crash_before_the_health_check_passes() {
             "hint: ",
         ],
     );
+}
+
+/// Answers, passes its health check, and crashes a second after its start, each time.
+fn crashing_server() -> String {
+    TICKING_SERVER.to_owned()
+        + "setTimeout(() => { throw new Error('the queue is gone'); }, 1000);\n"
+}
+
+/// What was told of a deploy, as `handover logs` shows it.
+fn told(server: &Server, deploy: u32) -> String {
+    let output = server.run(&["logs", "shop", "--deploy", &deploy.to_string()]);
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_version_that_keeps_crashing_after_its_swap_is_swapped_back_by_itself() {
+    let shop = Shop::open();
+    let first = shop.server.status("shop")["live"]["commit"].clone();
+    let users = Users::of_any_version(shop.server.address());
+    shop.project.write("server.js", &crashing_server());
+    shop.project.version("v1");
+    shop.project.push(&shop.repo).went_live();
+    until("the first version serves again", || {
+        let live = &shop.server.status("shop")["live"];
+        (live["release"] == 1).then_some(())
+    });
+    shop.server.until_drained("shop");
+    let body = http::get(shop.server.address(), "/").unwrap().body;
+    assert_eq!(body, "version v0\n");
+
+    let status = shop.server.status("shop");
+    assert_eq!(status["state"], "live");
+    assert_eq!(status["live"]["commit"], first);
+    assert_eq!(branch(&shop.repo), first.as_str().unwrap());
+    let told = told(&shop.server, 2);
+    for words in [
+        "success: release 2 is live",
+        "error: watch: instance 0 keeps crashing: at last it ran for ",
+        "with exit code 1",
+        "release 1 serves again in place of release 2",
+        "hint: what it printed: handover logs shop",
+    ] {
+        assert!(told.contains(words), "{words:?} is not in:\n{told}");
+    }
+    assert!(!told.contains("gone away"), "{told}");
+    assert!(
+        shop.server
+            .ok(&["logs", "shop"])
+            .contains("Error: the queue is gone")
+    );
+
+    // One user waits for one answer at a time: each crash can take one request that the app had accepted, and none
+    // that waited in its queue.
+    let tally = users.finish();
+    assert!(tally.failures.len() <= 2, "{:#?}", tally.failures);
+    assert!(tally.answers > 500, "{}", tally.answers);
+
+    // The same commit can be pushed again, and comes to the same end.
+    shop.project.push(&shop.repo).went_live();
+    until("the first version serves again", || {
+        let live = &shop.server.status("shop")["live"];
+        (live["release"] == 1).then_some(())
+    });
+}
+
+#[test]
+fn swapping_back_returns_to_the_generation_that_still_drains() {
+    let shop = Shop::open();
+    let before = shop.server.instance_pids("shop");
+    let generation = shop.server.status("shop")["live"]["generation"].clone();
+    // One who listens to the old version keeps it from ending, and hears it on through both swaps.
+    let users = Users::listening(shop.server.address());
+    shop.project.write("server.js", &crashing_server());
+    shop.project.version("v1");
+    shop.project.push(&shop.repo).went_live();
+    until("the first generation serves again", || {
+        let live = &shop.server.status("shop")["live"];
+        (live["generation"] == generation).then_some(())
+    });
+    assert_eq!(shop.server.instance_pids("shop"), before);
+    shop.server.until_drained("shop");
+    assert_eq!(
+        http::get(shop.server.address(), "/").unwrap().body,
+        "version v0\n"
+    );
+    users.finish().all_answered();
+}
+
+#[test]
+fn one_end_of_an_instance_is_an_accident_and_swaps_nothing_back() {
+    let shop = Shop::open();
+    shop.project
+        .write("handover.toml", "[watch]\nfor = \"3s\"\n");
+    shop.project.version("v1");
+    shop.project.push(&shop.repo).went_live();
+    let killed = shop.server.instance_pids("shop");
+    for pid in &killed {
+        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+    }
+    until("the trial is over", || {
+        shop.server
+            .log()
+            .contains("new version has stayed up")
+            .then_some(())
+    });
+    let status = shop.server.status("shop");
+    assert_eq!(status["live"]["release"], 2);
+    assert_eq!(status["live"]["instances"][0]["restarts"], 1);
+}
+
+#[test]
+fn a_trial_goes_on_when_the_server_is_started_again() {
+    let mut shop = Shop::open();
+    shop.project.write("server.js", &crashing_server());
+    shop.project.version("v1");
+    shop.project.push(&shop.repo).went_live();
+    shop.server.end(Signal::SIGKILL);
+    let again = shop.server.same_address();
+    shop.server.launch(&[&again[0], &again[1]]);
+    until("the first version serves again", || {
+        let live = &shop.server.status("shop")["live"];
+        (live["release"] == 1).then_some(())
+    });
+    assert!(told(&shop.server, 2).contains("release 1 serves again in place of release 2"));
 }
 
 #[test]

@@ -61,7 +61,12 @@ pub fn unchanged(before: &Traces, server: &Server, app: &str) {
             now = Some(traces);
             same.then_some(())
         },
-        || format!("the deploy left something behind: {}", differences(before, server, app)),
+        || {
+            format!(
+                "the deploy left something behind: {}",
+                differences(before, server, app)
+            )
+        },
     );
     let live = before.live["commit"].as_str().unwrap_or_default();
     assert_eq!(before.branch, live, "the branch names what is live");
@@ -102,16 +107,17 @@ fn describe(pid: u32, home: &Path) -> Option<String> {
         let bytes = std::fs::read(proc.join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).replace('\0', " ")
     };
-    let leads_home = |name: &str| {
-        std::fs::read_link(proc.join(name)).is_ok_and(|path| path.starts_with(home))
-    };
+    let leads_home =
+        |name: &str| std::fs::read_link(proc.join(name)).is_ok_and(|path| path.starts_with(home));
     let home_text = home.to_str().unwrap();
     let mentions = |name: &str| read(name).contains(home_text);
-    let meant = leads_home("cwd") || leads_home("exe") || mentions("cmdline") || mentions("environ");
+    let meant =
+        leads_home("cwd") || leads_home("exe") || mentions("cmdline") || mentions("environ");
     let stat = read("stat");
     let state = stat.rsplit(')').next()?.trim().chars().next()?;
     // The test itself asks with short-lived processes of its own.
-    let ours = read("stat").rsplit(')').next()?.split_whitespace().nth(1)? == std::process::id().to_string();
+    let ours = read("stat").rsplit(')').next()?.split_whitespace().nth(1)?
+        == std::process::id().to_string();
     let asks = ours && !mentions_serve(&read("cmdline"));
     (meant && !asks && !matches!(state, 'Z' | 'X')).then(|| format!("{pid} {}", read("cmdline")))
 }

@@ -70,6 +70,15 @@ impl Users {
         users
     }
 
+    /// Only the one who listens to `/ticks`, to the same version always.
+    pub fn listening(address: SocketAddr) -> Self {
+        let mut users = Self::none();
+        let mut ticks = None;
+        let next = move || tick(address, &mut ticks);
+        users.add("ticks", Right::Same, Box::new(next));
+        users
+    }
+
     /// Only the user on fresh connections, who is content with any version.
     pub fn of_any_version(address: SocketAddr) -> Self {
         let mut users = Self::none();
