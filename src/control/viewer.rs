@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::{ClientError, Lines};
 use super::types::Line;
-use crate::report::{EventKind, Renderer, Verdict};
+use crate::report::{Renderer, Verdict};
 
 /// After how long a silence something is said all the same.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -30,6 +30,7 @@ pub struct Viewer {
     renderer: Renderer,
     ready: VecDeque<String>,
     outcome: Outcome,
+    decided: bool,
     heard: Instant,
     said: Instant,
 }
@@ -43,6 +44,7 @@ impl Viewer {
             renderer: Renderer::default(),
             ready: VecDeque::new(),
             outcome: Outcome::Unknown,
+            decided: false,
             heard: now,
             said: now,
         }
@@ -104,12 +106,11 @@ impl Viewer {
                 match event.verdict() {
                     Some(Verdict::Live) => self.outcome = Outcome::Good,
                     Some(Verdict::Failed | Verdict::Superseded) => self.outcome = Outcome::Bad,
-                    // A note may have come before; what comes after the verdict does not change it.
-                    None if matches!(event.kind, EventKind::Accepted { .. }) => {
-                        self.outcome = Outcome::Unknown
-                    }
-                    None => {}
+                    // A record goes on after the verdict: what was drained is gone.
+                    None if self.decided => {}
+                    None => self.outcome = Outcome::Unknown,
                 }
+                self.decided |= event.verdict().is_some();
             }
         }
     }

@@ -4,8 +4,10 @@
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)] // each test binary uses its part
 
 pub mod http;
+pub mod invariants;
 pub mod project;
 pub mod server;
+pub mod steady;
 pub mod wait;
 
 pub use project::{Project, Pushed};
