@@ -112,11 +112,10 @@ it_says_how_to_make_a_lockfile() {
 
 it_takes_the_next_port_and_says_so() {
   local holder
-  port_taken 8080 || { node -e 'require("net").createServer().listen(8080, "127.0.0.1")' & holder=$!; wait_for 10 port_taken 8080; }
+  port_taken 8080 || { node -e 'require("net").createServer().listen(8080, "127.0.0.1")' & holder=$!; at_end+=("kill $holder"); wait_for 10 port_taken 8080; }
   quickstart --once || wrong 'it failed'
   expect_line 'port 8080 is taken'
   expect_line 'GET http://127\.0\.0\.1:80(8[1-9]|9)'
-  [[ -z ${holder:-} ]] || kill "$holder"
 }
 
 it_leaves_no_process_when_it_fails_half_way() {
