@@ -14,11 +14,21 @@
 //! config     paths    ids         time
 //! ```
 
+pub mod build;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod deploy;
+pub mod front;
+pub mod git;
+pub mod hook;
 pub mod ids;
+pub mod keep;
 pub mod paths;
 pub mod process;
 pub mod push;
 pub mod report;
+pub mod slot;
 pub mod state;
 pub mod time;

@@ -1,3 +1,7 @@
 //! The one binary: every role and every verb.
 
-fn main() {}
+use handover::cli::{self, Exit};
+
+fn main() -> Exit {
+    cli::main()
+}

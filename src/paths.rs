@@ -272,6 +272,11 @@ pub struct GenerationPaths {
 }
 
 impl GenerationPaths {
+    /// The paths of the generation whose directory this is.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
     /// The directory itself.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -280,6 +285,26 @@ impl GenerationPaths {
     /// What `serve` asks of `keep`, written before it is started.
     pub fn spec(&self) -> PathBuf {
         self.dir.join("spec.json")
+    }
+
+    /// Where the processes of the app tell `keep` how they are, and hear what is asked of them.
+    pub fn app_socket(&self) -> PathBuf {
+        self.dir.join("app.sock")
+    }
+
+    /// What is loaded into each node process of the app.
+    pub fn preload(&self) -> PathBuf {
+        self.dir.join("preload.cjs")
+    }
+
+    /// Which processes `keep` and its instances are.
+    pub fn processes(&self) -> PathBuf {
+        self.dir.join("keep.json")
+    }
+
+    /// How the generation ended; beside its directory, which is gone by then.
+    pub fn retirement(&self) -> PathBuf {
+        self.dir.with_extension("retired.json")
     }
 
     /// Where `keep` answers.

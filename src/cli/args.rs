@@ -1,7 +1,9 @@
 //! What can be typed.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -9,7 +11,12 @@ use crate::ids::{AppName, DeployNumber, HostName};
 
 /// git push production main: deploys a Node.js app and hands the running app over without one dropped request.
 #[derive(Debug, Parser)]
-#[command(name = "handover", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "handover",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// The installation to use (default: /var/lib/handover for root, else ~/.local/share/handover)
     #[arg(long, global = true, env = "HANDOVER_HOME", value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -70,14 +77,27 @@ pub enum Verb {
     },
     /// Run by the server, not by people: the built-in front
     #[command(hide = true)]
-    Front {
-        /// Its control socket
-        #[arg(long)]
-        control: PathBuf,
-        /// Inherited listening descriptors
-        #[arg(long = "listen-fd", value_name = "FD")]
-        listen_fds: Vec<i32>,
-    },
+    Front(Front),
+}
+
+/// What the front is started with.
+#[derive(Debug, Args)]
+pub struct Front {
+    /// Its control socket
+    #[arg(long)]
+    pub control: PathBuf,
+    /// Inherited listening descriptors
+    #[arg(long = "listen-fd", value_name = "FD", required = true)]
+    pub listen_fds: Vec<i32>,
+    /// How many threads serve
+    #[arg(long)]
+    pub threads: Option<NonZeroUsize>,
+    /// For an app to begin its answer
+    #[arg(long, value_parser = crate::time::parse_duration)]
+    pub response_timeout: Option<Duration>,
+    /// For an app to accept a connection
+    #[arg(long, value_parser = crate::time::parse_duration)]
+    pub connect_timeout: Option<Duration>,
 }
 
 /// How the server runs.
@@ -255,7 +275,9 @@ pub enum HooksVerb {
 }
 
 fn web_instances(text: &str) -> Result<u32, String> {
-    let number = text.strip_prefix("web=").ok_or("write web=N, for instance web=3")?;
+    let number = text
+        .strip_prefix("web=")
+        .ok_or("write web=N, for instance web=3")?;
     match number.parse() {
         Ok(number @ 1..=64) => Ok(number),
         _ => Err("the number of web instances goes from 1 to 64".to_owned()),

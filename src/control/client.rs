@@ -68,9 +68,18 @@ impl Client {
     }
 
     /// Has something done that is told line by line.
-    pub async fn lines(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Lines, ClientError> {
+    pub async fn lines(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Lines, ClientError> {
         let response = self.send(method, path, body).await?;
-        Ok(Lines { body: response.into_body(), pending: Vec::new(), ready: VecDeque::new() })
+        Ok(Lines {
+            body: response.into_body(),
+            pending: Vec::new(),
+            ready: VecDeque::new(),
+        })
     }
 
     async fn send(
@@ -79,8 +88,13 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Response<Incoming>, ClientError> {
-        let unreachable = |source| ClientError::Unreachable { socket: self.socket.clone(), source };
-        let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
+        let unreachable = |source| ClientError::Unreachable {
+            socket: self.socket.clone(),
+            source,
+        };
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(unreachable)?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(ClientError::Broken)?;
         tokio::spawn(connection);
@@ -92,21 +106,37 @@ impl Client {
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(json)))
             .expect("paths are made of checked names");
-        let response = sender.send_request(request).await.map_err(ClientError::Broken)?;
-        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(ClientError::Broken)?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(refusal(response).await)
+        }
     }
 }
 
 async fn read_json<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, ClientError> {
-    let body = response.into_body().collect().await.map_err(ClientError::Broken)?.to_bytes();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(ClientError::Broken)?
+        .to_bytes();
     serde_json::from_slice(&body).map_err(ClientError::Answer)
 }
 
 async fn refusal(response: Response<Incoming>) -> ClientError {
     let status: StatusCode = response.status();
     match read_json::<Refusal>(response).await {
-        Ok(refusal) => ClientError::Refused { error: refusal.error },
-        Err(_) => ClientError::Refused { error: format!("do that: the server answered {status}") },
+        Ok(refusal) => ClientError::Refused {
+            error: refusal.error,
+        },
+        Err(_) => ClientError::Refused {
+            error: format!("do that: the server answered {status}"),
+        },
     }
 }
 
@@ -138,7 +168,8 @@ impl Lines {
     /// The next line, as JSON.
     pub async fn next_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
         let line = self.next().await?;
-        line.map(|line| serde_json::from_str(&line).map_err(ClientError::Answer)).transpose()
+        line.map(|line| serde_json::from_str(&line).map_err(ClientError::Answer))
+            .transpose()
     }
 
     fn take(&mut self, data: &[u8]) {
@@ -146,7 +177,8 @@ impl Lines {
             self.pending.extend_from_slice(piece);
             if self.pending.ends_with(b"\n") {
                 self.pending.pop();
-                self.ready.push_back(String::from_utf8_lossy(&self.pending).into_owned());
+                self.ready
+                    .push_back(String::from_utf8_lossy(&self.pending).into_owned());
                 self.pending.clear();
             }
         }

@@ -84,6 +84,29 @@ pub struct Domain {
     pub host: HostName,
 }
 
+/// The host names of an app.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Domains {
+    /// In the order in which they were added.
+    pub domains: Vec<HostName>,
+}
+
+/// How nginx is set up for an app.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Nginx {
+    /// The configuration, complete.
+    pub config: String,
+    /// What else is to be done, a line each.
+    pub advice: Vec<String>,
+}
+
+/// A repository whose hooks are to be taken out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveHooks {
+    /// The bare repository.
+    pub repo: PathBuf,
+}
+
 /// One line of an answer that tells what happens while it happens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -64,7 +64,8 @@ impl Viewer {
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
                     self.said = Instant::now();
-                    self.ready.extend(self.renderer.still_at_it(self.heard.elapsed()));
+                    self.ready
+                        .extend(self.renderer.still_at_it(self.heard.elapsed()));
                 }
             }
         }
@@ -84,8 +85,14 @@ impl Viewer {
                 }
             }
             Line::AlreadyLive { already_live, urls } => {
-                let at = if urls.is_empty() { String::new() } else { format!(" at {}", urls.join(", ")) };
-                self.ready.push_back(format!("success: this commit is live already, as release {already_live}{at}"));
+                let at = if urls.is_empty() {
+                    String::new()
+                } else {
+                    format!(" at {}", urls.join(", "))
+                };
+                self.ready.push_back(format!(
+                    "success: this commit is live already, as release {already_live}{at}"
+                ));
                 self.outcome = Outcome::Good;
             }
             Line::Refused { refused } => {

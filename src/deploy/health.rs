@@ -11,6 +11,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::config::Accept;
+
 /// How many passes in a row make a generation healthy.
 const PASSES: u32 = 2;
 /// The pause between two passes.
@@ -18,9 +20,11 @@ const BETWEEN_PASSES: Duration = Duration::from_millis(20);
 
 /// What to ask, and how patiently.
 #[derive(Debug, Clone)]
-pub struct Probe {
-    /// The path to ask for. With none set, `/` is asked for, and any answer below 500 passes; with one, 2xx or 3xx.
-    pub path: Option<String>,
+pub(super) struct Probe {
+    /// The path to ask for.
+    pub path: String,
+    /// Which answers pass.
+    pub accept: Accept,
     /// The `Host` header.
     pub host: String,
     /// The pause after a failed try.
@@ -31,7 +35,7 @@ pub struct Probe {
 
 /// A generation has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Passed {
+pub(super) struct Passed {
     /// The last answer's status.
     pub status: StatusCode,
     /// How long the last answer took.
@@ -40,7 +44,7 @@ pub struct Passed {
 
 /// What the last try before the deadline came to.
 #[derive(Debug)]
-pub enum Unwell {
+pub(super) enum Unwell {
     /// An answer that is not good enough.
     Status(StatusCode),
     /// The connection was not made, or broke.
@@ -60,13 +64,8 @@ impl fmt::Display for Unwell {
 }
 
 impl Probe {
-    /// The path that is asked for.
-    pub fn shown_path(&self) -> &str {
-        self.path.as_deref().unwrap_or("/")
-    }
-
     /// Asks until two passes in a row or the deadline.
-    pub async fn run(&self, socket: &Path) -> Result<Passed, Unwell> {
+    pub(super) async fn run(&self, socket: &Path) -> Result<Passed, Unwell> {
         let mut passes = 0;
         loop {
             let asked = Instant::now();
@@ -74,7 +73,10 @@ impl Probe {
                 Ok(status) => {
                     passes += 1;
                     if passes == PASSES {
-                        return Ok(Passed { status, answered_in: asked.elapsed() });
+                        return Ok(Passed {
+                            status,
+                            answered_in: asked.elapsed(),
+                        });
                     }
                     BETWEEN_PASSES
                 }
@@ -92,23 +94,30 @@ impl Probe {
 
     async fn ask(&self, socket: &Path) -> Result<StatusCode, Unwell> {
         let answer = timeout_at(self.deadline, self.exchange(socket));
-        let status = answer.await.map_err(|_| Unwell::Silent)?.map_err(|error| Unwell::Broken(error.to_string()))?;
-        if self.passes(status) { Ok(status) } else { Err(Unwell::Status(status)) }
-    }
-
-    fn passes(&self, status: StatusCode) -> bool {
-        match self.path {
-            None => status.as_u16() < 500,
-            Some(_) => status.is_success() || status.is_redirection(),
+        let status = answer
+            .await
+            .map_err(|_| Unwell::Silent)?
+            .map_err(|error| Unwell::Broken(error.to_string()))?;
+        if self.accept.accepts(status.as_u16()) {
+            Ok(status)
+        } else {
+            Err(Unwell::Status(status))
         }
     }
 
-    async fn exchange(&self, socket: &Path) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+    async fn exchange(
+        &self,
+        socket: &Path,
+    ) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
         let stream = UnixStream::connect(socket).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::get(self.shown_path())
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let request = Request::get(self.path.as_str())
             .header("host", &self.host)
-            .header("user-agent", concat!("handover/", env!("CARGO_PKG_VERSION"), " (health check)"))
+            .header(
+                "user-agent",
+                concat!("handover/", env!("CARGO_PKG_VERSION"), " (health check)"),
+            )
             .header("accept", "*/*")
             .header("connection", "close")
             .body(Empty::<Bytes>::new())?;

@@ -1,4 +1,22 @@
 //! Deploys: who runs when, the phases, and what is live.
+//!
+//! ```text
+//!   fleet (all apps) ─► worker (one per app) ─► queue (pure)
+//!                                           ─► pipeline ─► launch     a deploy, phase by phase
+//!                                           ─► journal                what is told of it
+//!   recovery                                                          what is found at a start
+//! ```
 
+mod cancel;
+pub mod environment;
+pub mod fleet;
+mod health;
 pub mod journal;
-pub mod queue;
+mod launch;
+mod pipeline;
+mod queue;
+mod recovery;
+pub mod site;
+mod stage;
+pub mod status;
+pub mod worker;

@@ -15,7 +15,7 @@ use crate::ids::{CommitId, DeployNumber};
 
 /// What a deploy is to bring about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Goal {
+pub(super) enum Goal {
     /// This commit is live.
     Commit(CommitId),
     /// The live release has been started afresh.
@@ -24,7 +24,7 @@ pub enum Goal {
 
 /// A deploy in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Its number.
     pub number: DeployNumber,
     /// What it is to bring about.
@@ -33,7 +33,7 @@ pub struct Entry {
 
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Admission {
+pub(super) enum Admission {
     /// It runs at once.
     Run,
     /// It waits for the deploy that runs, and takes the place of the one that waited.
@@ -49,14 +49,14 @@ pub enum Admission {
 
 /// The queue of one app.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub(super) struct Queue {
     running: Option<Entry>,
     waiting: Option<Entry>,
 }
 
 impl Queue {
     /// What would become of a request for this goal. Changes nothing, so that a number is taken only where one is needed.
-    pub fn consider(&self, goal: &Goal) -> Admission {
+    pub(super) fn consider(&self, goal: &Goal) -> Admission {
         match (&self.running, &self.waiting) {
             (None, _) => Admission::Run,
             (_, Some(waiting)) if waiting.goal == *goal => Admission::Join(waiting.number),
@@ -71,7 +71,7 @@ impl Queue {
     }
 
     /// Gives a deploy the place that [`Queue::consider`] has found for it.
-    pub fn admit(&mut self, entry: Entry) {
+    pub(super) fn admit(&mut self, entry: Entry) {
         if self.running.is_none() {
             self.running = Some(entry);
         } else {
@@ -80,19 +80,9 @@ impl Queue {
     }
 
     /// The running deploy has ended: the one that waited runs now.
-    pub fn next(&mut self) -> Option<&Entry> {
+    pub(super) fn next(&mut self) -> Option<&Entry> {
         self.running = self.waiting.take();
         self.running.as_ref()
-    }
-
-    /// The deploy that runs.
-    pub fn running(&self) -> Option<&Entry> {
-        self.running.as_ref()
-    }
-
-    /// The deploy that waits.
-    pub fn waiting(&self) -> Option<&Entry> {
-        self.waiting.as_ref()
     }
 }
 
@@ -185,10 +175,10 @@ mod tests {
             for (number, (digit, end_one)) in (1..).zip(wishes) {
                 newest = Some(commit(digit));
                 push(&mut queue, number, commit(digit));
-                if end_one && queue.waiting().is_some() {
+                if end_one && queue.waiting.is_some() {
                     queue.next();
                 }
-                let last = queue.waiting().or(queue.running()).map(|entry| entry.goal.clone());
+                let last = queue.waiting.as_ref().or(queue.running.as_ref()).map(|entry| entry.goal.clone());
                 prop_assert_eq!(&last, &newest);
             }
             prop_assert!(newest.is_some());

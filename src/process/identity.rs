@@ -222,7 +222,7 @@ mod tests {
         assert!(!pidfd.has_exited());
         assert!(pidfd.signal(Signal::SIGKILL).unwrap());
         tokio::join!(async { pidfd.exited().await.unwrap() }, async {
-            pidfd.exited().await.unwrap()
+            pidfd.exited().await.unwrap();
         });
         assert!(pidfd.has_exited() && !identity.is_alive());
         child.wait().unwrap();

@@ -1,6 +1,11 @@
 //! What handover asks of the operating system: the only module that imports `nix`, and the only one with `unsafe`.
 
 pub mod child;
+pub mod disk;
 pub mod fd_passing;
+pub mod files;
 pub mod identity;
+pub mod own;
 pub mod socket;
+pub mod stream;
+pub mod tcp;

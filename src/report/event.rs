@@ -302,17 +302,17 @@ impl Event {
     }
 }
 
-/// What a drain waits for, in words: `3 requests, 118 WebSockets`.
+/// What a drain waits for, in words: `3 connections, 118 WebSockets`.
 pub(super) fn open_text(connections: u64, upgraded: Option<u64>) -> String {
     let count = |n: u64, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
-    match upgraded.map(|upgraded| upgraded.min(connections)) {
-        _ if connections == 0 => "no connections".to_owned(),
-        None => count(connections, "connection"),
-        Some(0) => count(connections, "request"),
-        Some(upgraded) if upgraded == connections => count(upgraded, "WebSocket"),
-        Some(upgraded) => format!(
+    let upgraded = upgraded.unwrap_or(0).min(connections);
+    match (connections - upgraded, upgraded) {
+        (0, 0) => "no connections".to_owned(),
+        (others, 0) => count(others, "connection"),
+        (0, upgraded) => count(upgraded, "WebSocket"),
+        (others, upgraded) => format!(
             "{}, {}",
-            count(connections - upgraded, "request"),
+            count(others, "connection"),
             count(upgraded, "WebSocket")
         ),
     }

@@ -213,7 +213,7 @@ mod tests {
         };
         assert_eq!(
             lines(drain),
-            ["  drain      release 41: 3 requests, 118 WebSockets, 5 min at most"]
+            ["  drain      release 41: 3 connections, 118 WebSockets, 5 min at most"]
         );
     }
 

@@ -7,7 +7,7 @@
 
 use rusqlite::{Row, params};
 
-use super::database::{Database, parsed, parsed_option};
+use super::database::{Database, parsed};
 use super::error::StateError;
 use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::time::{Timestamp, now};
@@ -20,10 +20,7 @@ pub enum GenerationState {
     /// `live.sock` leads to it.
     Live,
     /// It waits for its connections to end.
-    Draining {
-        /// When it is ended by force.
-        by: Timestamp,
-    },
+    Draining,
 }
 
 /// One start of a release.
@@ -62,21 +59,17 @@ impl Database {
     }
 
     /// Makes a generation the live one; the one that was live begins to drain.
-    pub fn set_live(
-        &self,
-        app: &AppName,
-        number: GenerationNumber,
-        drain_by: Timestamp,
-    ) -> Result<(), StateError> {
+    pub fn set_live(&self, app: &AppName, number: GenerationNumber) -> Result<(), StateError> {
         const DOING: &str = "make a generation live";
         self.write(DOING, |connection| {
             let at = now().to_string();
-            let drain = "UPDATE generations SET state = 'draining', since = ?3, drain_by = ?4
+            let drain = "UPDATE generations SET state = 'draining', since = ?3
                          WHERE app = ?1 AND number <> ?2 AND state = 'live'";
-            let live = "UPDATE generations SET state = 'live', since = ?3, drain_by = NULL WHERE app = ?1 AND number = ?2";
+            let live =
+                "UPDATE generations SET state = 'live', since = ?3 WHERE app = ?1 AND number = ?2";
             let app_row = "UPDATE apps SET live_generation = ?2 WHERE name = ?1";
             connection
-                .execute(drain, params![app.as_str(), number.0, at, drain_by.to_string()])
+                .execute(drain, params![app.as_str(), number.0, at])
                 .and_then(|_| connection.execute(live, params![app.as_str(), number.0, at]))
                 .and_then(|_| connection.execute(app_row, params![app.as_str(), number.0]))
                 .map_err(StateError::doing(DOING))?;
@@ -124,9 +117,7 @@ fn read_generation(row: &Row<'_>) -> rusqlite::Result<Generation> {
         deploy: DeployNumber(row.get("deploy")?),
         state: match state.as_str() {
             "live" => GenerationState::Live,
-            "draining" => GenerationState::Draining {
-                by: parsed_option(row, "drain_by")?.unwrap_or(since),
-            },
+            "draining" => GenerationState::Draining,
             _ => GenerationState::Starting,
         },
         since,

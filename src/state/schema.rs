@@ -43,7 +43,6 @@ const MIGRATIONS: &[&str] = &[r"
         deploy     INTEGER NOT NULL,
         state      TEXT NOT NULL CHECK (state IN ('starting', 'live', 'draining')),
         since      TEXT NOT NULL,
-        drain_by   TEXT,
         PRIMARY KEY (app, number)
     ) STRICT;
 

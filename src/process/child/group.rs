@@ -44,11 +44,15 @@ pub struct Group {
 }
 
 impl Group {
-    pub(super) fn of(child: Child) -> io::Result<Self> {
+    pub(super) fn of(mut child: Child) -> io::Result<Self> {
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
+        let pidfd = PidFd::of_child(pid).inspect_err(|_| {
+            // Out of descriptors: better no child than one that nobody owns. It can only have ended already.
+            let _ = child.start_kill();
+        })?;
         Ok(Self {
-            pidfd: PidFd::of_child(pid)?,
             child,
+            pidfd,
             pid,
             ended: None,
         })
@@ -132,7 +136,7 @@ impl Group {
     /// Waits until the leader's zombie is all that is left of the group; `false` at the deadline.
     async fn empty_by(&self, deadline: Instant) -> bool {
         let mut pause = Duration::from_millis(1);
-        while !members(self.raw_pid()).is_empty() {
+        while !members(self.pid).is_empty() {
             if Instant::now() >= deadline {
                 return false;
             }
@@ -140,14 +144,6 @@ impl Group {
             pause = (pause * 2).min(Duration::from_millis(20));
         }
         true
-    }
-
-    /// The processes of the group that still run.
-    pub fn members(&self) -> Vec<u32> {
-        match self.ended {
-            Some(_) => Vec::new(),
-            None => members(self.raw_pid()),
-        }
     }
 
     fn raw_pid(&self) -> Pid {
@@ -163,14 +159,14 @@ impl Drop for Group {
 }
 
 /// The processes of a group that still run, from `/proc`: the kernel has no call that tells zombies from others.
-fn members(group: Pid) -> Vec<u32> {
+pub fn members(group: u32) -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|&pid| {
-            Stat::read(pid).is_ok_and(|stat| stat.group == group.as_raw() && !stat.is_dead())
+            Stat::read(pid).is_ok_and(|stat| stat.group == group.cast_signed() && !stat.is_dead())
         })
         .collect()
 }

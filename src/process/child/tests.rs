@@ -135,7 +135,7 @@ async fn who_will_not_go_is_killed_after_the_grace() {
     first_line(&mut group).await;
     let ending = group.terminate(Duration::from_millis(50)).await.unwrap();
     assert!(matches!(ending, Ending::Forced(status) if status.signal() == Some(9)));
-    assert!(group.members().is_empty());
+    assert!(members(group.pid()).is_empty());
 }
 
 #[tokio::test]

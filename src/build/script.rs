@@ -1,0 +1,90 @@
+//! The build script.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::failure::StepFailure;
+use super::install::{explained, npm_env};
+use super::program::Programs;
+use super::step::{Lines, Step};
+use crate::config::{BuildCommand, Place};
+use crate::process::child::Spawn;
+use crate::report::Phase;
+
+/// What to build, where, and with what.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildRequest<'r> {
+    /// The release directory, installed.
+    pub release: &'r Path,
+    /// npm's cache.
+    pub npm_cache: &'r Path,
+    /// The environment that programs of the app begin with. `NODE_ENV` is taken out: frameworks set it for their
+    /// builds by themselves, and some leave out what they need where it is `production`.
+    pub env: &'r BTreeMap<String, String>,
+    /// node and npm.
+    pub programs: &'r Programs,
+    /// How.
+    pub command: &'r BuildCommand,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+/// What building came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Built {
+    /// The app has nothing to build.
+    Nothing,
+    /// It was built.
+    Ran {
+        /// How long it took.
+        took: Duration,
+    },
+}
+
+impl BuildRequest<'_> {
+    /// The command as people would type it, for showing; nothing where there is none.
+    pub fn words(&self) -> Option<String> {
+        match self.command {
+            BuildCommand::Script => Some("npm run build".to_owned()),
+            BuildCommand::Shell(command) => Some(command.clone()),
+            BuildCommand::Nothing => None,
+        }
+    }
+
+    fn spawn(&self) -> Spawn {
+        let spawn = match self.command {
+            BuildCommand::Shell(command) => Spawn::new("/bin/sh").args(["-c", command]),
+            BuildCommand::Script | BuildCommand::Nothing => {
+                Spawn::new(&self.programs.npm).args(["run", "build"])
+            }
+        };
+        let mut env = npm_env(self.env, self.npm_cache);
+        let place = Place {
+            release: self.release,
+            path: self.env.get("PATH").map_or("", String::as_str),
+            node: Some(&self.programs.node),
+        };
+        env.insert("PATH".to_owned(), place.path_with_bin());
+        spawn.envs(env).cwd(self.release)
+    }
+}
+
+/// Builds a release. Each line that the build prints is given out at once. Dropping the future kills all of it.
+pub async fn build(request: &BuildRequest<'_>, lines: Lines<'_>) -> Result<Built, StepFailure> {
+    let Some(words) = request.words() else {
+        return Ok(Built::Nothing);
+    };
+    let step = Step {
+        phase: Phase::Build,
+        words,
+        spawn: request.spawn(),
+        limit: request.limit,
+    };
+    match step.run(lines).await {
+        Ok(finished) => Ok(Built::Ran {
+            took: finished.took,
+        }),
+        Err(failed) => Err(explained(failed, request.release)),
+    }
+}

@@ -1,0 +1,98 @@
+//! The command line: what was typed, and what is printed about it.
+//!
+//! Data goes to stdout, words to stderr.
+
+mod apps;
+pub mod args;
+mod deploys;
+mod doctor;
+mod exit;
+mod roles;
+mod say;
+mod table;
+
+use clap::{CommandFactory, Parser};
+
+pub use exit::Exit;
+
+use args::{AppVerb, Cli, Verb};
+use say::Failed;
+
+use crate::control::Client;
+use crate::paths::{Layout, Surroundings};
+use crate::process::socket::is_root;
+
+/// Does what was typed.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // There is nothing to be done where even this can't be printed.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    match run(cli) {
+        Ok(exit) => exit,
+        Err(failed) => failed.tell(),
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Failed> {
+    let layout = || {
+        Layout::choose(
+            cli.home.as_deref(),
+            &Surroundings::of_this_process(is_root()),
+        )
+        .map_err(Failed::new)
+    };
+    match cli.verb {
+        Verb::Keep { dir } => roles::keep(&dir),
+        Verb::Front(front) => roles::front(front),
+        Verb::Hook { name } => roles::hook(&name),
+        Verb::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "handover",
+                &mut std::io::stdout(),
+            );
+            Ok(Exit::Done)
+        }
+        Verb::Serve(serve) => roles::serve(layout()?, serve),
+        Verb::Doctor(json) => doctor::run(&layout()?, json.json),
+        verb => {
+            let client = Client::new(layout()?.control_socket());
+            roles::block_on(ask(&client, verb))?
+        }
+    }
+}
+
+/// The verbs that ask the server.
+async fn ask(client: &Client, verb: Verb) -> Result<Exit, Failed> {
+    match verb {
+        Verb::App(AppVerb::Create(create)) => apps::create(client, create).await,
+        Verb::App(AppVerb::List(json)) => apps::list(client, json.json).await,
+        Verb::App(AppVerb::Destroy(destroy)) => apps::destroy(client, destroy).await,
+        Verb::Status(which) => apps::status(client, which).await,
+        Verb::Scale(scale) => apps::scale(client, scale).await,
+        Verb::Domains(domains) => apps::domains(client, domains).await,
+        Verb::Nginx(which) => apps::nginx(client, which).await,
+        Verb::Hooks(hooks) => apps::hooks(client, hooks).await,
+        Verb::Releases(which) => deploys::releases(client, which).await,
+        Verb::Logs(logs) => deploys::logs(client, logs).await,
+        Verb::Deploy(deploy) => deploys::deploy(client, deploy).await,
+        Verb::Restart(which) => deploys::restart(client, which).await,
+        Verb::Follow(which) => deploys::follow(client, which).await,
+        Verb::Serve(_)
+        | Verb::Doctor(_)
+        | Verb::Completions { .. }
+        | Verb::Hook { .. }
+        | Verb::Keep { .. }
+        | Verb::Front(_) => unreachable!("roles and local verbs were taken care of before"),
+    }
+}

@@ -1,0 +1,90 @@
+//! The roles of the binary.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use tracing_subscriber::EnvFilter;
+
+use super::args;
+use super::exit::Exit;
+use super::say::Failed;
+use crate::control::Outcome;
+use crate::daemon::{self, ServeOptions};
+use crate::front::{self, FrontOptions};
+use crate::paths::Layout;
+use crate::process::tcp::inherited_listener;
+use crate::{hook, keep};
+
+/// Runs async work on this one thread.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failed::new)?;
+    let value = runtime.block_on(work);
+    // Work that still blocks on the disk is not waited for: what it leaves half done the next start sweeps away.
+    runtime.shutdown_background();
+    Ok(value)
+}
+
+pub(super) fn serve(layout: Layout, serve: args::Serve) -> Result<Exit, Failed> {
+    log_to_stderr();
+    let executable = std::env::current_exe().map_err(Failed::new)?;
+    let options = ServeOptions {
+        layout,
+        listen: serve.listen,
+        no_front: serve.no_front,
+        executable,
+    };
+    block_on(daemon::run(options))?.map_err(Failed::new)?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn keep(dir: &Path) -> Result<Exit, Failed> {
+    keep::run(dir).map_err(Failed::new)?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn front(options: args::Front) -> Result<Exit, Failed> {
+    log_to_stderr();
+    let listeners = options
+        .listen_fds
+        .into_iter()
+        .map(inherited_listener)
+        .collect::<Result<Vec<_>, _>>();
+    let mut front = FrontOptions::new(options.control, listeners.map_err(Failed::new)?);
+    front.threads = options.threads.unwrap_or(front.threads);
+    front.limits.response = options.response_timeout.unwrap_or(front.limits.response);
+    front.limits.connect = options.connect_timeout.unwrap_or(front.limits.connect);
+    front::run(front).map_err(Failed::new)?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn hook(name: &str) -> Result<Exit, Failed> {
+    match name {
+        "post-receive" => {
+            let repo: PathBuf = std::env::current_dir().map_err(Failed::new)?;
+            let outcome = block_on(hook::post_receive(&repo))?.map_err(Failed::new)?;
+            Ok(if outcome == Outcome::Good {
+                Exit::Done
+            } else {
+                Exit::Failed
+            })
+        }
+        other => Err(Failed::new(format!(
+            "run the hook `{}`: this handover has none of that name",
+            other.escape_debug()
+        ))),
+    }
+}
+
+/// Tracing for people at a terminal, and for the journal of systemd; `HANDOVER_LOG` chooses what (default: info).
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("HANDOVER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,144 @@
+//! The server's own `handover.toml`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::problem::{ConfigError, Source, quoted};
+use super::table::{Document, Section};
+use crate::ids::HostName;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// What the server's administrator has set, with defaults for the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Where the built-in front listens. Default `127.0.0.1:8080`.
+    pub listen: Vec<SocketAddr>,
+    /// Whether the built-in front runs. Default true.
+    pub front: bool,
+    /// The group that may connect to the apps' sockets: nginx's, for instance.
+    pub front_group: Option<String>,
+    /// How many builds may run at once, 1 to 64; without it, as many as there are cores.
+    pub builds: Option<u16>,
+    /// What is printed as an app's address, with `{host}` in it.
+    pub public_url: Option<String>,
+    /// `[logs]`: how much of what an app prints is kept.
+    pub logs: LogLimits,
+    /// How many releases of an app are kept for going back, 1 to 1000, the live one among them. Default 5.
+    pub keep_releases: u16,
+}
+
+/// How much of an app's output is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLimits {
+    /// The size of one file in bytes, 64 KiB to 16 GiB. Default 10 MiB.
+    pub max_bytes: u64,
+    /// How many files there are, the current one among them, 1 to 100. Default 5.
+    pub files: u16,
+}
+
+impl ServerSettings {
+    /// Reads the file; `path` is for messages. The error names each thing that is wrong, its line, and what would be
+    /// right.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let file = path.to_string_lossy();
+        let document = Document::parse(Source::new(&file, bytes)?)?;
+        let mut root = document.root();
+        let settings = Self {
+            listen: read_listen(&mut root),
+            front: root.switch("front", true),
+            front_group: read_group(&mut root),
+            builds: Some(root.count("builds", 0, 1..=64)).filter(|&set| set > 0),
+            public_url: read_public_url(&mut root),
+            logs: LogLimits::read(root.section("logs")),
+            keep_releases: root.count("keep_releases", 5, 1..=1000),
+        };
+        root.finish();
+        document.finish(settings)
+    }
+
+    /// How many builds may run at once: as set, else one per core.
+    pub fn parallel_builds(&self) -> usize {
+        match self.builds {
+            Some(set) => usize::from(set),
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// The address to print for a host of an app: `public_url` if it is set, else plain HTTP at the front's first port.
+    pub fn url(&self, host: &HostName) -> String {
+        if let Some(template) = &self.public_url {
+            return template.replace(PLACEHOLDER, host.as_str());
+        }
+        match self.listen.first().map(SocketAddr::port) {
+            Some(80) | None => format!("http://{host}"),
+            Some(port) => format!("http://{host}:{port}"),
+        }
+    }
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self::parse(Path::new("handover.toml"), b"").expect("an empty file sets nothing")
+    }
+}
+
+impl LogLimits {
+    fn read(mut section: Section<'_>) -> Self {
+        let read = Self {
+            max_bytes: section.number("max_bytes", 10 * MIB, 64 * KIB..=16 * GIB),
+            files: section.count("files", 5, 1..=100),
+        };
+        section.finish();
+        read
+    }
+}
+
+/// Stands for the host name in `public_url`.
+const PLACEHOLDER: &str = "{host}";
+
+fn read_listen(root: &mut Section<'_>) -> Vec<SocketAddr> {
+    let default = || vec![SocketAddr::from(([127, 0, 0, 1], 8080))];
+    root.list("listen", read_address).unwrap_or_else(default)
+}
+
+fn read_address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |_| {
+        format!(
+            "{} is not an address with a port; write one as \"127.0.0.1:8080\", \"0.0.0.0:80\" or \"[::]:80\"",
+            quoted(text)
+        )
+    };
+    text.parse().map_err(wrong)
+}
+
+fn read_group(root: &mut Section<'_>) -> Option<String> {
+    let (name, found) = root.text("front_group")?;
+    let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
+    if name.is_empty() || name.len() > 32 || !name.chars().all(ok) {
+        found.wrong(format!(
+            "{} is not the name of a group; write one such as \"www-data\"",
+            quoted(name)
+        ));
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+fn read_public_url(root: &mut Section<'_>) -> Option<String> {
+    let (template, found) = root.text("public_url")?;
+    let scheme = ["http://", "https://"]
+        .iter()
+        .any(|scheme| template.starts_with(scheme));
+    let plain = template.bytes().all(|b| b.is_ascii_graphic());
+    if !scheme || !plain || template.matches(PLACEHOLDER).count() != 1 {
+        found.wrong(format!(
+            "{} is not a URL with {PLACEHOLDER} in it; write one as \"https://{PLACEHOLDER}\"",
+            quoted(template)
+        ));
+        return None;
+    }
+    Some(template.to_owned())
+}

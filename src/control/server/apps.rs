@@ -1,0 +1,129 @@
+//! Apps: created, shown, changed, destroyed.
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::Shared;
+use super::answer::Refused;
+use crate::control::types::{
+    CreateApp, CreatedApp, Domain, Domains, RemoveHooks, Scale, ServerStatus, Status,
+};
+use crate::deploy::fleet::Wanted;
+use crate::deploy::status::AppStatus;
+use crate::ids::AppName;
+
+pub(super) async fn server(State(fleet): Shared) -> Json<ServerStatus> {
+    let listen = fleet
+        .site()
+        .listen
+        .borrow()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Json(ServerStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        listen,
+    })
+}
+
+pub(super) async fn list(State(fleet): Shared) -> Result<Json<Status>, Refused> {
+    Ok(Json(Status {
+        apps: fleet.status(None).await?,
+    }))
+}
+
+pub(super) async fn show(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Json<AppStatus>, Refused> {
+    let shown = fleet.status(Some(&app)).await?.pop();
+    shown.map(Json).ok_or_else(|| {
+        Refused::not_found(format!("find the app `{app}`: it has just been destroyed"))
+    })
+}
+
+pub(super) async fn create(
+    State(fleet): Shared,
+    Json(wanted): Json<CreateApp>,
+) -> Result<Json<CreatedApp>, Refused> {
+    let name = wanted.name.clone();
+    let CreateApp {
+        branch,
+        gate,
+        hosts,
+        repo,
+        ..
+    } = wanted;
+    let created = fleet
+        .create(Wanted {
+            name: name.clone(),
+            branch,
+            gate,
+            hosts,
+            repo,
+        })
+        .await?;
+    Ok(Json(CreatedApp {
+        name,
+        branch: created.branch,
+        repo: created.repo,
+        notes: created.notes,
+    }))
+}
+
+pub(super) async fn destroy(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Json<()>, Refused> {
+    fleet.destroy(&app).await?;
+    Ok(Json(()))
+}
+
+pub(super) async fn scale(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+    Json(scale): Json<Scale>,
+) -> Result<Json<AppStatus>, Refused> {
+    fleet.scale(&app, scale.web).await?;
+    show(State(fleet), Path(app)).await
+}
+
+pub(super) async fn add_domain(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+    Json(domain): Json<Domain>,
+) -> Result<Json<Domains>, Refused> {
+    let app = fleet.add_host(&app, domain.host).await?;
+    Ok(Json(Domains { domains: app.hosts }))
+}
+
+pub(super) async fn remove_domain(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+    Json(domain): Json<Domain>,
+) -> Result<Json<Domains>, Refused> {
+    let app = fleet.remove_host(&app, domain.host).await?;
+    Ok(Json(Domains { domains: app.hosts }))
+}
+
+/// Takes the hooks out of a repository that some app uses, and ends that app.
+pub(super) async fn remove_hooks(
+    State(fleet): Shared,
+    Json(wanted): Json<RemoveHooks>,
+) -> Result<Json<()>, Refused> {
+    let wanted = wanted.repo;
+    let found = fleet
+        .apps()
+        .await?
+        .into_iter()
+        .find(|app| app.repo == wanted);
+    let app = found.ok_or_else(|| {
+        Refused::not_found(format!(
+            "find the app of `{}`: none uses it",
+            wanted.display()
+        ))
+    })?;
+    fleet.destroy(&app.name).await?;
+    Ok(Json(()))
+}

@@ -1,0 +1,147 @@
+//! Deploys: begun, joined, watched afterwards.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+
+use super::Shared;
+use super::answer::{Refused, chain, journal_lines, lines};
+use crate::control::types::{DeployCommit, Line, Push, ReleaseStatus, Releases};
+use crate::deploy::fleet::Fleet;
+use crate::deploy::worker::Answer;
+use crate::ids::{AppName, DeployNumber};
+
+pub(super) async fn releases(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Json<Releases>, Refused> {
+    let live = fleet
+        .status(Some(&app))
+        .await?
+        .pop()
+        .and_then(|status| status.live)
+        .map(|live| live.release);
+    let shown = fleet
+        .releases(&app)
+        .await?
+        .into_iter()
+        .map(|release| ReleaseStatus {
+            release: release.number,
+            live: live == Some(release.number),
+            commit: release.commit,
+            subject: release.subject,
+            deploy: release.deploy,
+            built_at: release.built_at,
+        });
+    Ok(Json(Releases {
+        releases: shown.collect(),
+    }))
+}
+
+pub(super) async fn push(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+    Json(push): Json<Push>,
+) -> Result<Response, Refused> {
+    let pushed = match fleet.push(&app, &push.updates).await {
+        Ok(pushed) => pushed,
+        // The refs have moved already: this is an answer to the pusher, in the form that he is shown.
+        Err(error) => {
+            return Ok(journal_lines(
+                vec![Line::Refused {
+                    refused: chain(&error),
+                }],
+                None,
+            ));
+        }
+    };
+    let notes = pushed
+        .notes
+        .into_iter()
+        .map(|note| Line::Note { note })
+        .collect();
+    Ok(match pushed.answer {
+        None => journal_lines(notes, None),
+        Some(answer) => answered(notes, answer),
+    })
+}
+
+pub(super) async fn deploy(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+    Json(wanted): Json<DeployCommit>,
+) -> Result<Response, Refused> {
+    let answer = fleet.deploy(&app, wanted.revision).await?;
+    Ok(answered(Vec::new(), answer))
+}
+
+pub(super) async fn restart(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Response, Refused> {
+    let answer = fleet.restart(&app).await?;
+    Ok(answered(Vec::new(), answer))
+}
+
+fn answered(mut first: Vec<Line>, answer: Answer) -> Response {
+    let line = match answer {
+        Answer::Journal(journal) => return journal_lines(first, Some(&journal)),
+        Answer::AlreadyLive { release, urls } => Line::AlreadyLive {
+            already_live: release,
+            urls,
+        },
+        Answer::MovedOn { to } => {
+            let by = to.map_or_else(
+                || "a deletion".to_owned(),
+                |commit| commit.short().to_owned(),
+            );
+            Line::Refused {
+                refused: format!("superseded by {by}: the branch was moved on by a newer push"),
+            }
+        }
+        Answer::NothingToStart => Line::Refused {
+            refused: "nothing was deployed yet, so there is nothing to start afresh".to_owned(),
+        },
+    };
+    first.push(line);
+    journal_lines(first, None)
+}
+
+/// The deploy that runs, or else the last one.
+pub(super) async fn follow(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Response, Refused> {
+    if let Some(journal) = fleet.journal(&app, None).await? {
+        return Ok(journal_lines(Vec::new(), Some(&journal)));
+    }
+    let last = fleet.deploys(&app, 1).await?.pop();
+    match last {
+        Some(deploy) => recorded(&fleet, &app, deploy.number).await,
+        None => Err(Refused::not_found(format!(
+            "follow `{app}`: nothing was deployed yet"
+        ))),
+    }
+}
+
+pub(super) async fn events(
+    State(fleet): Shared,
+    Path((app, number)): Path<(AppName, DeployNumber)>,
+) -> Result<Response, Refused> {
+    match fleet.journal(&app, Some(number)).await? {
+        Some(journal) => Ok(journal_lines(Vec::new(), Some(&journal))),
+        None => recorded(&fleet, &app, number).await,
+    }
+}
+
+/// What was recorded of a deploy that has ended.
+async fn recorded(fleet: &Fleet, app: &AppName, number: DeployNumber) -> Result<Response, Refused> {
+    let path = fleet.site().layout.app(app).deploy_log(number);
+    match tokio::fs::read_to_string(&path).await {
+        Ok(text) => Ok(lines(futures_util::stream::iter([text]))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Refused::not_found(
+            format!("find deploy {number} of `{app}`: there was none, or its log was pruned"),
+        )),
+        Err(error) => Err(Refused::internal(&error)),
+    }
+}

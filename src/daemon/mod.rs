@@ -1,0 +1,182 @@
+//! The role `serve`, composed: lock, database, apps, control API, front, watcher; and how it ends.
+//!
+//! ```text
+//!   starting ──► ready ──SIGTERM──► ended: apps and front serve on, the next start finds them
+//!                      ──SIGINT───► ended: apps and front were stopped first
+//! ```
+
+mod error;
+mod front;
+mod listeners;
+mod lock;
+mod settings;
+mod watcher;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+
+pub use error::DaemonError;
+
+use crate::config::ServerSettings;
+use crate::control;
+use crate::deploy::environment;
+use crate::deploy::fleet::Fleet;
+use crate::deploy::site::Site;
+use crate::paths::Layout;
+use crate::process::socket::bind_listener;
+use crate::state::Database;
+
+/// How `serve` is to run.
+#[derive(Debug)]
+pub struct ServeOptions {
+    /// Where everything lies.
+    pub layout: Layout,
+    /// Where the front listens; what the settings say, where this is empty.
+    pub listen: Vec<SocketAddr>,
+    /// Whether to run without the front, whatever the settings say.
+    pub no_front: bool,
+    /// This binary.
+    pub executable: PathBuf,
+}
+
+/// Runs `serve` until it is told to end.
+pub async fn run(options: ServeOptions) -> Result<(), DaemonError> {
+    let mut signals = Signals::listen()?;
+    let layout = &options.layout;
+    lock::make_directories(layout)?;
+    layout.check_sockets()?;
+    let _lock = lock::take(layout)?;
+    let settings = settings::read(layout)?;
+    let database = Database::open(&layout.database())?;
+    let control = bind_control(layout)?;
+
+    let (settings_sender, settings_seen) = watch::channel(Arc::new(settings));
+    let (listen_sender, listen_seen) = watch::channel(Vec::new());
+    let site = Arc::new(site(&options, database, settings_seen, listen_seen));
+    let wanted = wanted_listeners(&options, &site.settings.borrow());
+    let listeners = listeners::obtain(&layout.front_socket(), &wanted).await?;
+    listen_sender.send_replace(listeners.addresses());
+    let fleet = Fleet::start(Arc::clone(&site)).await?;
+    let front = front::Supervisor::start(&site, listeners);
+    let watcher = watcher::start(Arc::clone(&fleet), settings_sender)?;
+    let api = tokio::spawn(control::serve(control, Arc::clone(&fleet)));
+
+    say_ready(&site);
+    let end = signals.next().await;
+    tracing::info!(?end, "server ends");
+    api.abort();
+    drop(watcher);
+    match end {
+        End::LeaveRunning => front.leave(),
+        End::StopAll => {
+            fleet.stop_all().await;
+            front.stop().await;
+        }
+    }
+    // Whoever connects from here on learns at once that nobody is there.
+    let _ = std::fs::remove_file(layout.control_socket());
+    Ok(())
+}
+
+fn site(
+    options: &ServeOptions,
+    database: Database,
+    settings: watch::Receiver<Arc<ServerSettings>>,
+    listen: watch::Receiver<Vec<SocketAddr>>,
+) -> Site {
+    let builds = settings.borrow().parallel_builds();
+    Site {
+        layout: options.layout.clone(),
+        database,
+        executable: options.executable.clone(),
+        environment: environment::base(std::env::vars_os()),
+        settings,
+        listen,
+        routes: watch::Sender::default(),
+        builds: Arc::new(Semaphore::new(builds)),
+    }
+}
+
+fn wanted_listeners(options: &ServeOptions, settings: &ServerSettings) -> Vec<SocketAddr> {
+    if options.no_front || (!settings.front && options.listen.is_empty()) {
+        Vec::new()
+    } else if options.listen.is_empty() {
+        settings.listen.clone()
+    } else {
+        options.listen.clone()
+    }
+}
+
+fn bind_control(layout: &Layout) -> Result<UnixListener, DaemonError> {
+    const MODE: u32 = 0o600;
+    const BACKLOG: i32 = 128;
+    let path = layout.control_socket();
+    let failed = |source| DaemonError::Control {
+        path: layout.control_socket(),
+        source,
+    };
+    // The lock is ours: whatever has this name belongs to a server that is gone.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = bind_listener(&path, MODE, None, BACKLOG).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    UnixListener::from_std(listener).map_err(failed)
+}
+
+/// The one line on stdout: whoever started us may go on.
+fn say_ready(site: &Site) {
+    let listen = site.listen.borrow();
+    let front = if listen.is_empty() {
+        "no front".to_owned()
+    } else {
+        let addresses: Vec<_> = listen
+            .iter()
+            .map(|address| format!("http://{address}"))
+            .collect();
+        format!("front on {}", addresses.join(", "))
+    };
+    // Nobody may be reading.
+    let _ = writeln!(
+        std::io::stdout(),
+        "handover is ready: {front}; home {}",
+        site.layout.home().display()
+    );
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// SIGTERM: end, and leave everything running.
+    LeaveRunning,
+    /// SIGINT: stop everything first.
+    StopAll,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, DaemonError> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(DaemonError::Signals)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?,
+        })
+    }
+
+    async fn next(&mut self) -> End {
+        tokio::select! {
+            _ = self.terminate.recv() => End::LeaveRunning,
+            _ = self.interrupt.recv() => End::StopAll,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Why something can't be had of the apps.
+
+use std::path::PathBuf;
+
+use crate::git::GitError;
+use crate::git::hooks::HookError;
+use crate::ids::AppName;
+use crate::keep::KeepError;
+use crate::paths::PathError;
+use crate::slot::SlotError;
+use crate::state::StateError;
+
+/// Why something can't be had of the apps.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// The database.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Hook files.
+    #[error(transparent)]
+    Hooks(#[from] HookError),
+    /// The directories.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// Sockets.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// The group of the front, from the server's settings, can't be used.
+    #[error("use `{group}` as front_group: {reason}")]
+    Group {
+        /// The group's name.
+        group: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A directory of the app.
+    #[error("{doing} `{path}`", path = path.display())]
+    Directory {
+        /// What was attempted.
+        doing: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Files of an app that is not known.
+    #[error("create the app `{app}`: `{path}` exists, but no app of that name is known; move it away or delete it first", path = path.display())]
+    LeftOver {
+        /// The name.
+        app: AppName,
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// The keeper could not be told.
+    #[error("scale `{app}`")]
+    Scale {
+        /// The app.
+        app: AppName,
+        /// What the keeper said.
+        #[source]
+        source: KeepError,
+    },
+    /// A keeper.
+    #[error(transparent)]
+    Keep(KeepError),
+    /// The app is about to end.
+    #[error("reach the app `{0}`: it is being stopped")]
+    BeingStopped(AppName),
+}

@@ -1,0 +1,340 @@
+//! A deploy from end to end: the first half here (checkout, install, build), the second in [`super::launch`].
+//!
+//! ```text
+//!   commit ──checkout──► CheckedOut ──install──► Installed ──build──► Startable ──► start … drain
+//! ```
+//!
+//! Up to the swap a deploy can fail or be given up, and everything that it has made is taken back; after it, it can't.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+
+use super::cancel::Cancelled;
+use super::fleet::blocking;
+use super::journal::Journal;
+use super::launch::{Live, NewlyLive, Ready, Startable};
+use super::site::Site;
+use super::stage::{Stage, broken};
+use crate::build::{
+    self, BuildRequest, Built, CheckoutError, InstallRequest, Limits, Line, Programs, StepFailure,
+};
+use crate::git::{Repo, SetBranch};
+use crate::ids::ReleaseNumber;
+use crate::paths::AppPaths;
+use crate::report::{EventKind, Failure, Origin, Phase};
+use crate::state::{App, NewDeploy, Release};
+use crate::time::Took;
+
+/// What a deploy is to do.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// The app as it is remembered.
+    pub app: App,
+    /// Its directories.
+    pub paths: AppPaths,
+    /// Where everything is told.
+    pub journal: Arc<Journal>,
+    /// What was asked for.
+    pub wanted: NewDeploy,
+    /// How to bring it about.
+    pub work: Work,
+    /// What is live now.
+    pub live: Option<Arc<Live>>,
+}
+
+/// How a deploy brings about what it is to.
+#[derive(Debug, Clone)]
+pub(super) enum Work {
+    /// Build the commit and start it.
+    Build,
+    /// Start a release that was built before.
+    Start(Release),
+}
+
+/// How a deploy has ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// What it was to make live is live.
+    Live(Box<NewlyLive>),
+    /// Nothing has changed.
+    Failed(Failure),
+}
+
+/// Starts the deploy in a task of its own, which ends with an outcome whatever happens within.
+pub(super) fn spawn(site: Arc<Site>, order: Order, cancelled: Cancelled) -> JoinHandle<Outcome> {
+    tokio::spawn(async move {
+        let deploy = tokio::spawn(run(Stage::new(site, order), cancelled));
+        deploy.await.unwrap_or_else(|panic| {
+            tracing::error!(%panic, "deploy task panicked");
+            Outcome::Failed(broken(Phase::Receive, &panic))
+        })
+    })
+}
+
+async fn run(mut stage: Stage, mut cancelled: Cancelled) -> Outcome {
+    let prepared = tokio::select! {
+        biased;
+        () = cancelled.wished() => Err(Failure::new(Phase::Receive, "the deploy was given up because the app is being stopped")),
+        prepared = prepare(&mut stage) => prepared,
+    };
+    let swapped = match prepared {
+        Ok(ready) => ready.publish(&mut stage).await,
+        Err(failure) => Err(failure),
+    };
+    match swapped {
+        Ok(swapped) => {
+            let newly = swapped.drain(&mut stage).await;
+            move_branch(&stage).await;
+            Outcome::Live(Box::new(newly))
+        }
+        Err(failure) => {
+            stage.undo().await;
+            Outcome::Failed(failure)
+        }
+    }
+}
+
+/// Everything before the swap.
+async fn prepare(stage: &mut Stage) -> Result<Ready, Failure> {
+    match stage.order.work.clone() {
+        Work::Start(release) => {
+            startable(stage, &release)
+                .await?
+                .start(stage)
+                .await?
+                .check(stage)
+                .await
+        }
+        Work::Build => {
+            let built = build_release(stage).await?;
+            // What says that the release is complete may reach the disk only after the release itself.
+            let dir = built.dir.clone();
+            let synced = tokio::task::spawn_blocking(move || build::sync_release(&dir));
+            let ready = built.start(stage).await?.check(stage).await?;
+            match synced.await {
+                Ok(synced) => synced.map_err(|error| broken(Phase::Swap, &error))?,
+                Err(join) => std::panic::resume_unwind(join.into_panic()),
+            }
+            remember(stage, ready.release()).await?;
+            Ok(ready)
+        }
+    }
+}
+
+async fn remember(stage: &Stage, release: ReleaseNumber) -> Result<(), Failure> {
+    let (app, wanted, deploy) = (
+        stage.app().clone(),
+        stage.order.wanted.clone(),
+        stage.journal().deploy(),
+    );
+    let added = stage.site.database.run(move |database| {
+        database.add_release(&app, release, &wanted.commit, &wanted.subject, deploy)
+    });
+    added.await.map_err(|error| broken(Phase::Swap, &error))
+}
+
+/// A release that was built before.
+async fn startable(stage: &Stage, release: &Release) -> Result<Startable, Failure> {
+    let dir = stage.paths.release(release.number);
+    let read = {
+        let dir = dir.clone();
+        blocking(move || build::read_app_files(&dir)).await
+    };
+    let files = read.map_err(StepFailure::from)?;
+    Ok(Startable {
+        release: release.number,
+        commit: release.commit.clone(),
+        dir,
+        files,
+    })
+}
+
+/// The first half: from the commit to a directory that can be started.
+async fn build_release(stage: &mut Stage) -> Result<Startable, Failure> {
+    let permit = turn_to_build(stage).await;
+    let checked_out = CheckedOut::make(stage).await?;
+    let installed = checked_out.install(stage).await?;
+    let built = installed.build(stage).await;
+    drop(permit);
+    built
+}
+
+/// As many builds run at once as the machine bears.
+async fn turn_to_build(stage: &Stage) -> OwnedSemaphorePermit {
+    const NEVER_CLOSED: &str = "the semaphore lives as long as the server";
+    let builds = Arc::clone(&stage.site.builds);
+    if let Ok(permit) = Arc::clone(&builds).try_acquire_owned() {
+        return permit;
+    }
+    stage.tell(EventKind::Waiting {
+        reason: "for the builds of other apps to end".to_owned(),
+    });
+    builds.acquire_owned().await.expect(NEVER_CLOSED)
+}
+
+/// A release directory with the commit's tree and nothing else.
+struct CheckedOut(Startable);
+
+impl CheckedOut {
+    async fn make(stage: &mut Stage) -> Result<Self, Failure> {
+        let began = Instant::now();
+        let release = stage.number_release().await?;
+        let dir = stage.paths.release(release);
+        let (repo, commit) = (
+            stage.order.app.repo.clone(),
+            stage.order.wanted.commit.clone(),
+        );
+        let (staging, to) = (stage.paths.staging(stage.journal().deploy()), dir.clone());
+        let written = blocking(move || {
+            let repo = Repo::open(&repo).map_err(CheckoutError::from)?;
+            let checkout = build::checkout(&repo, &commit, &staging, &to, &Limits::default())?;
+            let files = build::read_app_files(&to)?;
+            Ok::<_, StepFailure>((checkout, files))
+        });
+        let (checkout, files) = written.await?;
+        for text in checkout.warnings {
+            stage.tell(EventKind::Warned { text });
+        }
+        let plural = if checkout.files == 1 { "" } else { "s" };
+        let detail = format!("{} file{plural}", checkout.files);
+        stage.tell(EventKind::Done {
+            phase: Phase::Checkout,
+            detail,
+            took_ms: Took(began.elapsed()),
+        });
+        Ok(Self(Startable {
+            release,
+            commit: stage.order.wanted.commit.clone(),
+            dir,
+            files,
+        }))
+    }
+
+    async fn install(self, stage: &Stage) -> Result<Installed, Failure> {
+        let programs = programs(stage)?;
+        let npm_cache = stage.paths.npm_cache();
+        let request = InstallRequest {
+            release: &self.0.dir,
+            npm_cache: &npm_cache,
+            env: &stage.site.environment,
+            programs: &programs,
+            omit: &self.0.files.config.install.omit,
+            limit: InstallRequest::LIMIT,
+        };
+        stage.tell(EventKind::Began {
+            phase: Phase::Install,
+            command: Some(request.words()),
+        });
+        let installed = build::install(&request, &mut |line| tell_line(stage, line))
+            .await
+            .map_err(shown)?;
+        for text in installed.warnings {
+            stage.tell(EventKind::Warned { text });
+        }
+        let plural = if installed.packages == 1 { "" } else { "s" };
+        let detail = format!("{} package{plural}", installed.packages);
+        stage.tell(EventKind::Done {
+            phase: Phase::Install,
+            detail,
+            took_ms: Took(installed.took),
+        });
+        Ok(Installed {
+            startable: self.0,
+            programs,
+        })
+    }
+}
+
+/// A release directory with the dependencies that the lockfile names.
+struct Installed {
+    startable: Startable,
+    programs: Programs,
+}
+
+impl Installed {
+    async fn build(self, stage: &Stage) -> Result<Startable, Failure> {
+        let npm_cache = stage.paths.npm_cache();
+        let request = BuildRequest {
+            release: &self.startable.dir,
+            npm_cache: &npm_cache,
+            env: &stage.site.environment,
+            programs: &self.programs,
+            command: &self.startable.files.build_command(),
+            limit: self.startable.files.config.build.timeout,
+        };
+        let Some(words) = request.words() else {
+            return Ok(self.startable);
+        };
+        stage.tell(EventKind::Began {
+            phase: Phase::Build,
+            command: Some(words.clone()),
+        });
+        match build::build(&request, &mut |line| tell_line(stage, line))
+            .await
+            .map_err(shown)?
+        {
+            Built::Nothing => {}
+            Built::Ran { took } => {
+                stage.tell(EventKind::Done {
+                    phase: Phase::Build,
+                    detail: words,
+                    took_ms: Took(took),
+                });
+            }
+        }
+        Ok(self.startable)
+    }
+}
+
+fn programs(stage: &Stage) -> Result<Programs, Failure> {
+    let path = stage
+        .site
+        .environment
+        .get("PATH")
+        .map_or("", String::as_str);
+    Ok(Programs::find(path).map_err(StepFailure::from)?)
+}
+
+fn tell_line(stage: &Stage, line: Line) {
+    stage.tell(EventKind::Output {
+        phase: line.phase,
+        stream: line.stream,
+        line: line.text,
+    });
+}
+
+/// The failure of a step whose output the pusher has seen as it came.
+fn shown(failure: StepFailure) -> Failure {
+    failure.already_shown().into()
+}
+
+/// After a deploy that was not a push, the branch names what is live too.
+async fn move_branch(stage: &Stage) {
+    if stage.order.wanted.origin != Origin::Command {
+        return;
+    }
+    let (app, commit) = (stage.order.app.clone(), stage.order.wanted.commit.clone());
+    let moved = blocking(move || {
+        let repo = Repo::open(&app.repo)?;
+        let before = repo.branch_commit(&app.branch)?;
+        repo.compare_and_set_branch(
+            &app.branch,
+            before.as_ref(),
+            Some(&commit),
+            "handover: deployed by hand",
+        )
+    });
+    match moved.await {
+        Ok(SetBranch::Done) => {}
+        Ok(SetBranch::Differs { .. }) => {
+            tracing::info!(app = %stage.app(), "branch was moved meanwhile by a push")
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(app = %stage.app(), error, "branch can't be moved to what is live");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What the phases of one deploy share: where they are told, and what must be taken back if one of them fails.
+
+use std::sync::Arc;
+
+use super::fleet::blocking;
+use super::journal::Journal;
+use super::launch::Live;
+use super::pipeline::Order;
+use super::recovery;
+use super::site::Site;
+use crate::build;
+use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
+use crate::keep::{Keeper, Spec};
+use crate::paths::AppPaths;
+use crate::report::{EventKind, Failure, Phase};
+
+/// One deploy at work.
+pub(super) struct Stage {
+    pub(super) site: Arc<Site>,
+    pub(super) paths: AppPaths,
+    pub(super) order: Order,
+    traces: Traces,
+}
+
+/// What the deploy has made so far.
+#[derive(Debug, Default)]
+struct Traces {
+    release: Option<ReleaseNumber>,
+    generation: Option<GenerationNumber>,
+    keeper: Option<Arc<Keeper>>,
+}
+
+impl Stage {
+    pub(super) fn new(site: Arc<Site>, order: Order) -> Self {
+        Self {
+            paths: order.paths.clone(),
+            site,
+            order,
+            traces: Traces::default(),
+        }
+    }
+
+    pub(super) fn app(&self) -> &AppName {
+        &self.order.app.name
+    }
+
+    pub(super) fn journal(&self) -> &Arc<Journal> {
+        &self.order.journal
+    }
+
+    pub(super) fn tell(&self, kind: EventKind) {
+        self.order.journal.tell(kind);
+    }
+
+    /// What was live when the deploy began, and is until it is replaced.
+    pub(super) fn live(&self) -> Option<&Arc<Live>> {
+        self.order.live.as_ref()
+    }
+
+    /// The `Host` that the health check asks for.
+    pub(super) fn host(&self) -> String {
+        self.order
+            .app
+            .hosts
+            .first()
+            .map_or_else(|| "localhost".to_owned(), ToString::to_string)
+    }
+
+    /// A failure that is ours and not the app's.
+    pub(super) fn broken(&self, phase: Phase, error: &dyn std::error::Error) -> Failure {
+        broken(phase, error)
+    }
+
+    /// Numbers the release that is about to be made.
+    pub(super) async fn number_release(&mut self) -> Result<ReleaseNumber, Failure> {
+        let app = self.app().clone();
+        let next = self
+            .site
+            .database
+            .run(move |database| database.next_release(&app))
+            .await;
+        let number = next.map_err(|error| self.broken(Phase::Checkout, &error))?;
+        self.traces.release = Some(number);
+        Ok(number)
+    }
+
+    /// Numbers a generation and announces it, so that a start after a crash finds what was begun.
+    pub(super) async fn announce_generation(
+        &mut self,
+        release: ReleaseNumber,
+    ) -> Result<GenerationNumber, Failure> {
+        let (app, deploy) = (self.app().clone(), self.journal().deploy());
+        let announced = self.site.database.run(move |database| {
+            let number = database.take_generation(&app)?;
+            database.add_generation(&app, number, release, deploy)?;
+            Ok(number)
+        });
+        let number = announced
+            .await
+            .map_err(|error| self.broken(Phase::Start, &error))?;
+        self.traces.generation = Some(number);
+        Ok(number)
+    }
+
+    /// Starts the keeper of an announced generation.
+    pub(super) async fn start_keeper(
+        &mut self,
+        generation: GenerationNumber,
+        spec: Spec,
+    ) -> Result<Arc<Keeper>, Failure> {
+        let group = spec.socket_group;
+        let paths = self.paths.clone();
+        blocking(move || crate::slot::prepare(&paths, group))
+            .await
+            .map_err(|error| self.broken(Phase::Start, &error))?;
+        let started = Keeper::start(
+            &self.site.executable,
+            &self.paths.generation(generation),
+            &spec,
+        )
+        .await;
+        let keeper = Arc::new(started.map_err(|error| self.broken(Phase::Start, &error))?);
+        self.traces.keeper = Some(Arc::clone(&keeper));
+        Ok(keeper)
+    }
+
+    /// How many instances: what `handover scale` has said, else what the app's author has set.
+    pub(super) async fn instances(&self, authors: u32) -> Result<u32, Failure> {
+        let app = self.app().clone();
+        let row = self
+            .site
+            .database
+            .run(move |database| database.app(&app))
+            .await;
+        Ok(row
+            .map_err(|error| self.broken(Phase::Start, &error))?
+            .instances
+            .unwrap_or(authors))
+    }
+
+    /// Remembers what the rename has made true. If that fails the next start learns it from `live.sock`.
+    pub(super) async fn record_live(&mut self, generation: GenerationNumber) {
+        self.traces = Traces::default();
+        let app = self.app().clone();
+        let recorded = self
+            .site
+            .database
+            .run(move |database| database.set_live(&app, generation));
+        if let Err(error) = recorded.await {
+            tracing::error!(app = %self.app(), %generation, error = &error as &dyn std::error::Error, "swap can't be recorded");
+        }
+    }
+
+    /// Takes back everything that the deploy has made. What can't be taken back is told in the log and swept at the
+    /// next start.
+    pub(super) async fn undo(&mut self) {
+        let traces = std::mem::take(&mut self.traces);
+        if let Some(keeper) = &traces.keeper {
+            stop_keeper(keeper).await;
+        }
+        let (paths, app, database) = (
+            self.paths.clone(),
+            self.app().clone(),
+            self.site.database.clone(),
+        );
+        let staging = self.paths.staging(self.journal().deploy());
+        blocking(move || {
+            if let Some(generation) = traces.generation {
+                recovery::clear_away(&paths, generation);
+                log(
+                    database.remove_generation(&app, generation),
+                    "generation can't be forgotten",
+                );
+            }
+            if let Some(release) = traces.release {
+                log(
+                    build::remove_release(&paths.release(release)),
+                    "release can't be removed",
+                );
+            }
+            log(
+                build::remove_release(&staging),
+                "staging directory can't be removed",
+            );
+        })
+        .await;
+    }
+}
+
+/// Stops a keeper and waits for its end, which its own limits bound.
+pub(super) async fn stop_keeper(keeper: &Keeper) {
+    if let Err(error) = keeper.stop().await
+        && !keeper.has_ended()
+    {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "keeper can't be told to stop"
+        );
+        return;
+    }
+    gone(keeper).await;
+}
+
+/// Returns when a keeper has ended.
+pub(super) async fn gone(keeper: &Keeper) {
+    if let Err(error) = keeper.gone().await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "keeper can't be watched"
+        );
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A failure that is ours and not the app's.
+pub(super) fn broken(phase: Phase, error: &dyn std::error::Error) -> Failure {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let cause = causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ");
+    Failure::new(phase, format!("failed to {cause}"))
+        .hint("this is a fault of the server, not of the app: see `handover doctor`")
+}
+
+fn log<E: std::error::Error + 'static>(result: Result<(), E>, message: &'static str) {
+    if let Err(error) = result {
+        tracing::error!(error = &error as &dyn std::error::Error, message);
+    }
+}

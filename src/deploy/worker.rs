@@ -1,0 +1,315 @@
+//! One worker per app: it owns the app's queue, what is live and what is draining, and nobody else changes them.
+//!
+//! ```text
+//!   ask ───────────────► queue ──► deploy task ──ended──► live ──keeper gone──► ask for a fresh start
+//!   look (ref ≠ live) ──►                          └────► draining ──keeper gone──► forgotten
+//! ```
+//!
+//! The worker never waits for a deploy: it is told when one has ended, as it is told everything else.
+
+mod ask;
+mod ended;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use ask::{Answer, Wish};
+
+use super::cancel::Cancel;
+use super::journal::Journal;
+use super::launch::{Live, Replaced};
+use super::pipeline::Outcome;
+use super::queue::Queue;
+use super::recovery::Found;
+use super::site::{AppRoute, Site};
+use super::stage::{gone, stop_keeper};
+use super::status::AppStatus;
+use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber};
+use crate::paths::AppPaths;
+use crate::report::{EventKind, Failure, Phase};
+use crate::state::{App, NewDeploy, StateError};
+
+/// How soon a lost generation is started again after a fresh start that failed; doubled each time, up to a minute.
+const REVIVE_AFTER: Duration = Duration::from_secs(2);
+
+/// What a worker is asked and told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Somebody wants something deployed.
+    Ask(Wish, oneshot::Sender<Result<Answer, StateError>>),
+    /// The branch may have moved.
+    Look,
+    /// How is the app?
+    Status(oneshot::Sender<AppStatus>),
+    /// What is live?
+    Live(oneshot::Sender<Option<Arc<Live>>>),
+    /// The journal of a deploy that has not ended; of the one that runs, where no number is given.
+    Journal(Option<DeployNumber>, oneshot::Sender<Option<Arc<Journal>>>),
+    /// The app's host names or its number of instances have changed.
+    Changed(App),
+    /// The deploy task has ended.
+    Ended(DeployNumber, Box<Outcome>),
+    /// A keeper is gone.
+    KeeperGone(GenerationNumber),
+    /// It is time to start a lost generation again.
+    Revive,
+    /// The deploy that runs is to be given up, all keepers are to be stopped, and the worker is to end.
+    Stop(oneshot::Sender<()>),
+}
+
+/// A way to an app's worker.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    inbox: mpsc::UnboundedSender<Message>,
+}
+
+impl Handle {
+    /// Starts the worker of an app, with what has been found running.
+    pub(super) fn start(site: Arc<Site>, app: App, found: Found) -> Self {
+        Worker::start(site, app, found)
+    }
+
+    /// Wants something deployed.
+    pub async fn ask(&self, wish: Wish) -> Option<Result<Answer, StateError>> {
+        self.question(|reply| Message::Ask(wish, reply)).await
+    }
+
+    /// Says that the branch may have moved.
+    pub fn look(&self) {
+        self.tell(Message::Look);
+    }
+
+    /// How the app is. `None`: it has just been destroyed.
+    pub async fn status(&self) -> Option<AppStatus> {
+        self.question(Message::Status).await
+    }
+
+    /// What is live.
+    pub(super) async fn live(&self) -> Option<Arc<Live>> {
+        self.question(Message::Live).await.flatten()
+    }
+
+    /// The journal of a deploy that has not ended; of the one that runs, where no number is given.
+    pub async fn journal(&self, number: Option<DeployNumber>) -> Option<Arc<Journal>> {
+        self.question(|reply| Message::Journal(number, reply))
+            .await
+            .flatten()
+    }
+
+    /// Says that the app's row has changed.
+    pub fn changed(&self, app: App) {
+        self.tell(Message::Changed(app));
+    }
+
+    /// Gives up what runs, stops all keepers, and ends the worker.
+    pub async fn stop(&self) {
+        self.question(Message::Stop).await;
+    }
+
+    fn tell(&self, message: Message) {
+        // A worker that has ended has nothing to be told.
+        let _ = self.inbox.send(message);
+    }
+
+    async fn question<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(message(reply));
+        answer.await.ok()
+    }
+}
+
+/// A deploy that has its place in the queue.
+#[derive(Debug)]
+struct Ticket {
+    journal: Arc<Journal>,
+    wanted: NewDeploy,
+    asked: Instant,
+}
+
+/// The deploy that runs.
+#[derive(Debug)]
+struct Running {
+    ticket: Ticket,
+    cancel: Cancel,
+}
+
+/// The worker of one app.
+#[derive(Debug)]
+pub(super) struct Worker {
+    site: Arc<Site>,
+    app: App,
+    paths: AppPaths,
+    queue: Queue,
+    running: Option<Running>,
+    waiting: Option<Ticket>,
+    live: Option<Arc<Live>>,
+    draining: BTreeMap<GenerationNumber, Replaced>,
+    /// The commit whose deploy failed last: it is not tried again just because the branch still names it.
+    refused: Option<CommitId>,
+    revive_after: Duration,
+    stopping: Option<oneshot::Sender<()>>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    me: mpsc::WeakUnboundedSender<Message>,
+}
+
+impl Worker {
+    /// Starts the worker of an app, with what has been found running.
+    fn start(site: Arc<Site>, app: App, found: Found) -> Handle {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let mut worker = Self {
+            paths: site.layout.app(&app.name),
+            site,
+            app,
+            queue: Queue::default(),
+            running: None,
+            waiting: None,
+            live: None,
+            draining: BTreeMap::new(),
+            refused: None,
+            revive_after: REVIVE_AFTER,
+            stopping: None,
+            inbox,
+            me: sender.downgrade(),
+        };
+        for replaced in found.draining {
+            worker.await_retirement(replaced);
+        }
+        if let Some(live) = found.live {
+            worker.set_live(live);
+        }
+        worker.publish_route();
+        if worker.live.is_none() && worker.app.live.is_some() {
+            let _ = sender.send(Message::Revive); // the worker is about to receive it
+        }
+        tokio::spawn(worker.run());
+        Handle { inbox: sender }
+    }
+
+    async fn run(mut self) {
+        while let Some(message) = self.inbox.recv().await {
+            match message {
+                Message::Ask(wish, reply) => {
+                    let answer = self.ask(wish).await;
+                    let _ = reply.send(answer); // who asked may have gone
+                }
+                Message::Look => self.look().await,
+                Message::Status(reply) => self.tell_status(reply),
+                Message::Live(reply) => {
+                    let _ = reply.send(self.live.clone()); // likewise
+                }
+                Message::Journal(number, reply) => {
+                    let _ = reply.send(self.open_journal(number)); // likewise
+                }
+                Message::Changed(app) => {
+                    self.app = app;
+                    self.publish_route();
+                }
+                Message::Ended(number, outcome) => self.ended(number, *outcome).await,
+                Message::KeeperGone(generation) => self.keeper_gone(generation).await,
+                Message::Revive => self.revive().await,
+                Message::Stop(reply) => self.begin_stop(reply),
+            }
+            if self.stopping.is_some() && self.running.is_none() {
+                return self.finish_stop().await;
+            }
+        }
+    }
+
+    fn name(&self) -> &AppName {
+        &self.app.name
+    }
+
+    /// Sends a message to this worker when `event` has come to pass.
+    fn when(&self, event: impl Future<Output = Message> + Send + 'static) {
+        let me = self.me.clone();
+        tokio::spawn(async move {
+            let message = event.await;
+            if let Some(me) = me.upgrade() {
+                let _ = me.send(message); // the worker has ended
+            }
+        });
+    }
+
+    fn open_journal(&self, number: Option<DeployNumber>) -> Option<Arc<Journal>> {
+        let running = self.running.as_ref().map(|running| &running.ticket.journal);
+        let waiting = self.waiting.as_ref().map(|waiting| &waiting.journal);
+        match number {
+            None => running.cloned(),
+            Some(number) => [running, waiting]
+                .into_iter()
+                .flatten()
+                .find(|journal| journal.deploy() == number)
+                .cloned(),
+        }
+    }
+
+    fn set_live(&mut self, live: Live) {
+        let live = Arc::new(live);
+        let watched = Arc::clone(&live);
+        self.when(async move {
+            gone(&watched.keeper).await;
+            Message::KeeperGone(watched.generation)
+        });
+        self.live = Some(live);
+    }
+
+    fn await_retirement(&mut self, replaced: Replaced) {
+        let (generation, keeper) = (replaced.generation, Arc::clone(&replaced.keeper));
+        self.when(async move {
+            gone(&keeper).await;
+            Message::KeeperGone(generation)
+        });
+        self.draining.insert(generation, replaced);
+    }
+
+    fn publish_route(&self) {
+        let route = AppRoute {
+            socket: self.paths.live_socket(),
+            hosts: self.app.hosts.clone(),
+            live: self.live.as_ref().map(|live| live.generation),
+        };
+        self.site.routes.send_modify(|routes| {
+            routes.insert(self.app.name.clone(), route);
+        });
+    }
+
+    fn urls(&self) -> Vec<String> {
+        self.site.urls(&self.app.hosts)
+    }
+
+    /// Gives up what runs; [`Worker::finish_stop`] comes when it has ended.
+    fn begin_stop(&mut self, reply: oneshot::Sender<()>) {
+        self.stopping = Some(reply);
+        if let Some(waiting) = self.waiting.take() {
+            waiting.journal.tell(EventKind::Failed(stopping_failure()));
+        }
+        if let Some(running) = &self.running {
+            running.cancel.cancel();
+        }
+    }
+
+    async fn finish_stop(&mut self) {
+        let live = self.live.take();
+        let live = live.iter().map(|live| &live.keeper);
+        let keepers: Vec<_> = live
+            .chain(self.draining.values().map(|old| &old.keeper))
+            .collect();
+        futures_util::future::join_all(keepers.into_iter().map(|keeper| stop_keeper(keeper))).await;
+        self.site.routes.send_modify(|routes| {
+            routes.remove(&self.app.name);
+        });
+        if let Some(reply) = self.stopping.take() {
+            let _ = reply.send(()); // who asked may have gone
+        }
+    }
+}
+
+/// What those are told whose deploy is given up because the app or the server is being stopped.
+fn stopping_failure() -> Failure {
+    Failure::new(Phase::Receive, "the app is being stopped")
+        .hint("it is deployed when the server is started again, unless the app was destroyed")
+}

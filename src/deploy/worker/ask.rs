@@ -1,0 +1,270 @@
+//! How a wish becomes a deploy, joins one, or turns out to be met already.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Message, Running, Ticket, Worker};
+use crate::deploy::cancel;
+use crate::deploy::journal::Journal;
+use crate::deploy::pipeline::{self, Order, Work};
+use crate::deploy::queue::{Admission, Entry, Goal};
+use crate::git::Repo;
+use crate::ids::{CommitId, DeployNumber, ReleaseNumber};
+use crate::report::{EventKind, Origin};
+use crate::state::{DeployState, NewDeploy, Release, StateError};
+
+/// What somebody wants.
+#[derive(Debug, Clone)]
+pub enum Wish {
+    /// This commit is to be live.
+    Commit {
+        /// The commit.
+        commit: CommitId,
+        /// The first line of its message.
+        subject: String,
+        /// What the branch named before, where a push moved it.
+        from: Option<CommitId>,
+        /// What makes the wish.
+        origin: Origin,
+    },
+    /// The live release is to be started afresh.
+    FreshStart,
+}
+
+/// What becomes of it.
+#[derive(Debug)]
+pub enum Answer {
+    /// A deploy brings it about; this is its journal.
+    Journal(Arc<Journal>),
+    /// It is so already.
+    AlreadyLive {
+        /// The release that is live with that commit.
+        release: ReleaseNumber,
+        /// Where it can be reached.
+        urls: Vec<String>,
+    },
+    /// The branch has been moved on by a newer push, which deploys its own commit.
+    MovedOn {
+        /// What the branch names now.
+        to: Option<CommitId>,
+    },
+    /// There is no release that could be started afresh.
+    NothingToStart,
+}
+
+impl Worker {
+    pub(super) async fn ask(&mut self, wish: Wish) -> Result<Answer, StateError> {
+        match wish {
+            Wish::FreshStart => match self.startable_release().await? {
+                None => Ok(Answer::NothingToStart),
+                Some(release) => {
+                    self.enqueue(Goal::FreshStart, self.fresh_start(&release))
+                        .await
+                }
+            },
+            Wish::Commit {
+                commit,
+                subject,
+                from,
+                origin,
+            } => {
+                if let Some(answer) = self.met_already(&commit, origin).await {
+                    return Ok(answer);
+                }
+                let branch = self.app.branch.clone();
+                let wanted = NewDeploy {
+                    origin,
+                    branch,
+                    commit: commit.clone(),
+                    subject,
+                    from,
+                };
+                self.enqueue(Goal::Commit(commit), wanted).await
+            }
+        }
+    }
+
+    async fn met_already(&self, commit: &CommitId, origin: Origin) -> Option<Answer> {
+        match origin {
+            // Whoever asks by hand for the commit that is live wants it built again.
+            Origin::Command | Origin::Restart => return None,
+            Origin::Push | Origin::Ref => {}
+        }
+        // Two pushes at once may reach us in either order: what the branch names decides which is the newer.
+        let names = self.branch_commit().await;
+        if names.as_ref() != Some(commit) {
+            return Some(Answer::MovedOn { to: names });
+        }
+        let live = self
+            .live
+            .as_ref()
+            .filter(|live| live.commit == *commit && self.running.is_none())?;
+        Some(Answer::AlreadyLive {
+            release: live.release,
+            urls: self.urls(),
+        })
+    }
+
+    /// What the deploy branch names. An unreadable repository is told in the log and looks like no branch.
+    pub(super) async fn branch_commit(&self) -> Option<CommitId> {
+        let (repo, branch) = (self.app.repo.clone(), self.app.branch.clone());
+        let read =
+            tokio::task::spawn_blocking(move || Repo::open(&repo)?.branch_commit(&branch)).await;
+        match read {
+            Ok(Ok(commit)) => commit,
+            Ok(Err(error)) => {
+                tracing::warn!(app = %self.name(), error = &error as &dyn std::error::Error, "deploy branch can't be read");
+                None
+            }
+            Err(join) => std::panic::resume_unwind(join.into_panic()),
+        }
+    }
+
+    async fn enqueue(&mut self, goal: Goal, wanted: NewDeploy) -> Result<Answer, StateError> {
+        let behind = match self.queue.consider(&goal) {
+            Admission::Join(number) => {
+                let journal = self
+                    .open_journal(Some(number))
+                    .expect("who is in the queue has a journal");
+                return Ok(Answer::Journal(journal));
+            }
+            Admission::Run => None,
+            Admission::Wait { behind, superseded } => {
+                if superseded.is_some() {
+                    self.supersede(&wanted.commit).await?;
+                }
+                Some(behind)
+            }
+        };
+        let ticket = self.ticket(wanted).await?;
+        let journal = Arc::clone(&ticket.journal);
+        self.queue.admit(Entry {
+            number: journal.deploy(),
+            goal,
+        });
+        match behind {
+            None => self.begin(ticket).await?,
+            Some(behind) => {
+                journal.tell(EventKind::Waiting {
+                    reason: format!("for deploy {behind} of this app to end"),
+                });
+                self.waiting = Some(ticket);
+            }
+        }
+        Ok(Answer::Journal(journal))
+    }
+
+    async fn ticket(&self, wanted: NewDeploy) -> Result<Ticket, StateError> {
+        let (app, row) = (self.name().clone(), wanted.clone());
+        let number: DeployNumber = self
+            .site
+            .database
+            .run(move |database| {
+                let number = database.take_deploy(&app)?;
+                database.add_deploy(&app, number, &row)?;
+                Ok(number)
+            })
+            .await?;
+        let journal = Journal::create(self.paths.deploy_log(number), self.name().clone(), number);
+        journal.tell(EventKind::Accepted {
+            origin: wanted.origin,
+            branch: wanted.branch.clone(),
+            from: self.live.as_ref().map(|live| live.commit.clone()),
+            to: wanted.commit.clone(),
+            subject: wanted.subject.clone(),
+        });
+        Ok(Ticket {
+            journal,
+            wanted,
+            asked: Instant::now(),
+        })
+    }
+
+    async fn supersede(&mut self, by: &CommitId) -> Result<(), StateError> {
+        let Some(loser) = self.waiting.take() else {
+            return Ok(());
+        };
+        self.record(loser.journal.deploy(), DeployState::Superseded)
+            .await?;
+        loser.journal.tell(EventKind::Superseded { by: by.clone() });
+        Ok(())
+    }
+
+    /// Starts the deploy task for a ticket that has its turn.
+    pub(super) async fn begin(&mut self, ticket: Ticket) -> Result<(), StateError> {
+        let number = ticket.journal.deploy();
+        self.record(number, DeployState::Running).await?;
+        let work = match ticket.wanted.origin {
+            Origin::Restart => self
+                .startable_release()
+                .await?
+                .map_or(Work::Build, Work::Start),
+            Origin::Push | Origin::Command | Origin::Ref => Work::Build,
+        };
+        let order = Order {
+            app: self.app.clone(),
+            paths: self.paths.clone(),
+            journal: Arc::clone(&ticket.journal),
+            wanted: ticket.wanted.clone(),
+            work,
+            live: self.live.clone(),
+        };
+        let (cancel, cancelled) = cancel::pair();
+        let task = pipeline::spawn(Arc::clone(&self.site), order, cancelled);
+        self.when(async move {
+            let outcome = task
+                .await
+                .expect("the outer task only waits for the one that may panic");
+            Message::Ended(number, Box::new(outcome))
+        });
+        self.running = Some(Running { ticket, cancel });
+        Ok(())
+    }
+
+    pub(super) async fn record(
+        &self,
+        number: DeployNumber,
+        state: DeployState,
+    ) -> Result<(), StateError> {
+        let app = self.name().clone();
+        self.site
+            .database
+            .run(move |database| database.set_deploy(&app, number, &state))
+            .await
+    }
+
+    /// The release that a fresh start means: the live one, else the newest.
+    async fn startable_release(&self) -> Result<Option<Release>, StateError> {
+        let (app, live) = (
+            self.app.clone(),
+            self.live.as_ref().map(|live| live.release),
+        );
+        self.site
+            .database
+            .run(move |database| {
+                let remembered = database.generations(&app.name)?;
+                let remembered = remembered
+                    .iter()
+                    .find(|row| Some(row.number) == app.live)
+                    .map(|row| row.release);
+                let releases = database.releases(&app.name)?;
+                let wanted = live
+                    .or(remembered)
+                    .or(releases.last().map(|newest| newest.number));
+                Ok(releases
+                    .into_iter()
+                    .find(|release| Some(release.number) == wanted))
+            })
+            .await
+    }
+
+    fn fresh_start(&self, release: &Release) -> NewDeploy {
+        NewDeploy {
+            origin: Origin::Restart,
+            branch: self.app.branch.clone(),
+            commit: release.commit.clone(),
+            subject: release.subject.clone(),
+            from: None,
+        }
+    }
+}

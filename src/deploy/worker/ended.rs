@@ -1,0 +1,257 @@
+//! What follows when something has ended: a deploy, a keeper, a drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Message, REVIVE_AFTER, Ticket, Worker, stopping_failure};
+use crate::deploy::launch::NewlyLive;
+use crate::deploy::launch::Replaced;
+use crate::deploy::pipeline::Outcome;
+use crate::deploy::recovery;
+use crate::deploy::stage::broken;
+use crate::git::{Repo, SetBranch};
+use crate::ids::{DeployNumber, GenerationNumber};
+use crate::keep::Retirement;
+use crate::report::{EventKind, Failure, Origin, Phase};
+use crate::state::{DeployState, StateError};
+use crate::time::Took;
+
+use super::ask::{Answer, Wish};
+
+/// The longest pause before a lost generation is started again.
+const REVIVE_AT_MOST: Duration = Duration::from_secs(60);
+
+impl Worker {
+    /// A deploy task has ended: what it brought about becomes what is live, and only then is the verdict told.
+    pub(super) async fn ended(&mut self, number: DeployNumber, outcome: Outcome) {
+        let Some(running) = self
+            .running
+            .take_if(|running| running.ticket.journal.deploy() == number)
+        else {
+            return;
+        };
+        let recorded = match outcome {
+            Outcome::Live(newly) => self.went_live(running.ticket, *newly).await,
+            Outcome::Failed(failure) => self.failed(running.ticket, failure).await,
+        };
+        self.log_trouble(recorded, "deploy can't be recorded");
+        self.queue.next();
+        match self.waiting.take() {
+            Some(ticket) if self.stopping.is_none() => self.begin_waiting(ticket).await,
+            Some(ticket) => ticket.journal.tell(EventKind::Failed(stopping_failure())),
+            None => self.look().await,
+        }
+    }
+
+    async fn begin_waiting(&mut self, ticket: Ticket) {
+        let journal = Arc::clone(&ticket.journal);
+        if let Err(error) = self.begin(ticket).await {
+            self.queue.next();
+            journal.tell(EventKind::Failed(broken(Phase::Receive, &error)));
+        }
+    }
+
+    async fn went_live(&mut self, ticket: Ticket, newly: NewlyLive) -> Result<(), StateError> {
+        let (release, generation) = (newly.live.release, newly.live.generation);
+        self.refused = None;
+        self.revive_after = REVIVE_AFTER;
+        self.app.live = Some(generation);
+        self.set_live(newly.live);
+        if let Some(replaced) = newly.replaced {
+            self.await_retirement(replaced);
+        }
+        self.publish_route();
+        let recorded = self
+            .record(ticket.journal.deploy(), DeployState::Live { release })
+            .await;
+        let took_ms = Took(ticket.asked.elapsed());
+        ticket.journal.tell(EventKind::Live {
+            release,
+            generation,
+            urls: self.urls(),
+            took_ms,
+        });
+        self.prune_later();
+        recorded
+    }
+
+    async fn failed(&mut self, ticket: Ticket, mut failure: Failure) -> Result<(), StateError> {
+        let state = DeployState::Failed {
+            phase: failure.phase,
+            cause: failure.cause.clone(),
+        };
+        let recorded = self.record(ticket.journal.deploy(), state).await;
+        failure.serving = self.live.as_ref().map(|live| live.release);
+        match ticket.wanted.origin {
+            Origin::Push | Origin::Ref if self.stopping.is_none() => {
+                self.refused = Some(ticket.wanted.commit.clone());
+                failure.hints.extend(self.put_branch_back(&ticket).await);
+            }
+            Origin::Restart => self.revive_later(),
+            Origin::Push | Origin::Ref | Origin::Command => {}
+        }
+        ticket.journal.tell(EventKind::Failed(failure));
+        recorded
+    }
+
+    /// The branch names the live commit again, so that the same commit can be pushed again. A branch that a newer push
+    /// has moved on is left alone. Gives what to tell the pusher.
+    async fn put_branch_back(&self, ticket: &Ticket) -> Option<String> {
+        let live = self.live.as_ref().map(|live| live.commit.clone());
+        let (repo, branch, failed) = (
+            self.app.repo.clone(),
+            self.app.branch.clone(),
+            ticket.wanted.commit.clone(),
+        );
+        if live.as_ref() == Some(&failed) {
+            return None;
+        }
+        let back = live.clone();
+        let moved = tokio::task::spawn_blocking(move || {
+            let why = format!("handover: the deploy of {} failed", failed.short());
+            Repo::open(&repo)?.compare_and_set_branch(&branch, Some(&failed), back.as_ref(), &why)
+        });
+        let branch = &self.app.branch;
+        match moved.await {
+            Ok(Ok(SetBranch::Done)) => Some(match live {
+                Some(live) => format!(
+                    "{branch} is back at {}; push the same commit again to try again",
+                    live.short()
+                ),
+                None => {
+                    format!("{branch} was removed again; push the same commit again to try again")
+                }
+            }),
+            Ok(Ok(SetBranch::Differs { .. })) => None,
+            Ok(Err(error)) => {
+                tracing::warn!(app = %self.name(), error = &error as &dyn std::error::Error, "branch can't be put back");
+                Some(format!(
+                    "{branch} still names the failed commit; to try again: handover deploy {}",
+                    self.name()
+                ))
+            }
+            Err(join) => std::panic::resume_unwind(join.into_panic()),
+        }
+    }
+
+    /// A keeper is gone: as it should be, if its generation was draining; a loss, if it was live.
+    pub(super) async fn keeper_gone(&mut self, generation: GenerationNumber) {
+        if let Some(replaced) = self.draining.remove(&generation) {
+            return self.retired(replaced).await;
+        }
+        let Some(live) = self
+            .live
+            .as_ref()
+            .filter(|live| live.generation == generation)
+        else {
+            return;
+        };
+        tracing::error!(app = %self.name(), %generation, "keeper of the live generation is gone");
+        if self.stopping.is_none() && self.running.is_none() && live.keeper.has_ended() {
+            self.revive().await;
+        }
+    }
+
+    async fn retired(&mut self, replaced: Replaced) {
+        let (generation, release) = (replaced.generation, replaced.release);
+        let retirement = replaced.retirement(&self.paths);
+        let (paths, app) = (self.paths.clone(), self.name().clone());
+        let forgotten = self.site.database.run(move |database| {
+            recovery::clear_away(&paths, generation);
+            database.remove_generation(&app, generation)
+        });
+        let forgotten = forgotten.await;
+        self.log_trouble(forgotten, "generation can't be forgotten");
+        let Some(Retirement {
+            forced, took_ms, ..
+        }) = retirement
+        else {
+            tracing::warn!(app = %self.name(), %generation, "keeper has left no word of its end");
+            return;
+        };
+        tracing::info!(app = %self.name(), %generation, %release, forced, took = %took_ms, "generation retired");
+        if let Some(journal) = replaced.journal {
+            journal.tell(EventKind::Retired {
+                generation,
+                release,
+                forced,
+                took_ms,
+            });
+        }
+    }
+
+    /// Starts what should be live and is not.
+    pub(super) async fn revive(&mut self) {
+        let lost = self
+            .live
+            .as_ref()
+            .is_some_and(|live| live.keeper.has_ended());
+        let never_started = self.live.is_none() && self.app.live.is_some();
+        if (lost || never_started) && self.running.is_none() && self.stopping.is_none() {
+            let asked = self.ask(Wish::FreshStart).await.map(drop);
+            self.log_trouble(asked, "lost generation can't be started again");
+        }
+    }
+
+    fn revive_later(&mut self) {
+        let pause = self.revive_after;
+        self.revive_after = (pause * 2).min(REVIVE_AT_MOST);
+        self.when(async move {
+            tokio::time::sleep(pause).await;
+            Message::Revive
+        });
+    }
+
+    /// Levels, not edges: whatever was missed, a branch that names another commit than the live one is deployed.
+    pub(super) async fn look(&mut self) {
+        if self.running.is_some() || self.stopping.is_some() {
+            return;
+        }
+        let Some(commit) = self.branch_commit().await else {
+            return;
+        };
+        let live = self.live.as_ref().map(|live| &live.commit);
+        if live == Some(&commit) || self.refused.as_ref() == Some(&commit) {
+            return;
+        }
+        tracing::info!(app = %self.name(), %commit, "branch names a commit that is not live");
+        let (repo, id) = (self.app.repo.clone(), commit.clone());
+        let info = tokio::task::spawn_blocking(move || Repo::open(&repo)?.commit_info(&id)).await;
+        let subject = info
+            .ok()
+            .and_then(Result::ok)
+            .map_or_else(String::new, |info| info.subject);
+        let answer = self
+            .ask(Wish::Commit {
+                commit,
+                subject,
+                from: None,
+                origin: Origin::Ref,
+            })
+            .await;
+        match answer {
+            Ok(
+                Answer::Journal(_)
+                | Answer::AlreadyLive { .. }
+                | Answer::MovedOn { .. }
+                | Answer::NothingToStart,
+            ) => {}
+            Err(error) => self.log_trouble(Err(error), "branch can't be deployed"),
+        }
+    }
+
+    fn prune_later(&self) {
+        let (site, app, paths) = (
+            Arc::clone(&self.site),
+            self.name().clone(),
+            self.paths.clone(),
+        );
+        tokio::spawn(async move { recovery::prune_releases(&site, &app, &paths).await });
+    }
+
+    fn log_trouble(&self, result: Result<(), StateError>, message: &'static str) {
+        if let Err(error) = result {
+            tracing::error!(app = %self.name(), error = &error as &dyn std::error::Error, message);
+        }
+    }
+}

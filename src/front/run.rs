@@ -1,0 +1,150 @@
+//! Composition of a front: threads, control socket, signals.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::control::{Control, ControlName};
+use super::error::FrontError;
+use super::gauge::Gauges;
+use super::options::FrontOptions;
+use super::worker::{self, Command, Shared, Stage};
+use crate::process::identity::Identity;
+use crate::process::socket::set_nonblocking;
+use crate::process::tcp::tune_listener;
+
+/// Runs a front until it has drained, after a `drain` on its control socket or a SIGTERM or SIGINT.
+pub fn run(options: FrontOptions) -> Result<(), FrontError> {
+    if options.listeners.is_empty() {
+        return Err(FrontError::NoListeners);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(FrontError::Thread)?;
+    runtime.block_on(supervise(options))
+}
+
+async fn supervise(options: FrontOptions) -> Result<(), FrontError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(FrontError::Thread)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(FrontError::Thread)?;
+    let identity = Identity::of_self().map_err(FrontError::Identity)?;
+    for listener in &options.listeners {
+        prepare(listener).map_err(FrontError::Listener)?;
+    }
+    let (name, listener) = ControlName::claim(&options.control)?;
+    let control_socket =
+        UnixListener::from_std(listener).map_err(|source| FrontError::Control {
+            path: options.control.clone(),
+            source,
+        })?;
+
+    let gauges = Arc::new(Gauges::default());
+    let (routes, routes_seen) = watch::channel(None);
+    let (stage, mut stage_seen) = watch::channel(Stage::Serving);
+    let shared = Shared {
+        gauges: Arc::clone(&gauges),
+        routes: routes_seen,
+        stage: stage_seen.clone(),
+        limits: options.limits,
+    };
+    let (mut threads, workers) = start_threads(&options, &shared)?;
+    drop(shared);
+    let control = Arc::new(Control {
+        name,
+        identity,
+        gauges,
+        listeners: options.listeners,
+        routes,
+        stage,
+        workers,
+    });
+
+    let serving = tokio::spawn(Arc::clone(&control).serve(control_socket));
+    loop {
+        tokio::select! {
+            _ = stage_seen.wait_for(|stage| *stage == Stage::Ended) => break,
+            _ = terminate.recv() => control.drain(options.limits.stop).await,
+            _ = interrupt.recv() => control.drain(options.limits.stop).await,
+            () = threads.one_ended() => return Err(FrontError::ThreadEnded),
+        }
+    }
+    serving.abort();
+    threads.join().await
+}
+
+/// Sets what is the socket's, and not a thread's or a process's: who else holds it shares it.
+fn prepare(listener: &TcpListener) -> io::Result<()> {
+    set_nonblocking(listener, true)?;
+    tune_listener(listener)
+}
+
+/// The threads, and a way to hear that one of them has ended.
+struct Threads {
+    handles: Vec<JoinHandle<io::Result<()>>>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Threads {
+    async fn one_ended(&mut self) {
+        self.ended.recv().await;
+    }
+
+    /// Waits for all threads, which end by themselves at [`Stage::Ended`].
+    async fn join(mut self) -> Result<(), FrontError> {
+        for _ in 0..self.handles.len() {
+            self.one_ended().await;
+        }
+        for handle in self.handles {
+            match handle.join() {
+                Ok(result) => result.map_err(FrontError::Thread)?,
+                Err(_panic) => return Err(FrontError::ThreadEnded),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells that a thread has ended, however it ended.
+struct TellEnd(mpsc::Sender<()>);
+
+impl Drop for TellEnd {
+    fn drop(&mut self) {
+        // There is room for each thread; only a front that has gone itself does not hear it.
+        let _ = self.0.try_send(());
+    }
+}
+
+type Started = (Threads, Vec<mpsc::UnboundedSender<Command>>);
+
+fn start_threads(options: &FrontOptions, shared: &Shared) -> Result<Started, FrontError> {
+    let count = options.threads.get();
+    let (tell, ended) = mpsc::channel(count);
+    let (mut handles, mut workers) = (Vec::new(), Vec::new());
+    for number in 0..count {
+        let listeners: io::Result<Vec<_>> = options
+            .listeners
+            .iter()
+            .map(TcpListener::try_clone)
+            .collect();
+        let listeners = listeners.map_err(FrontError::Listener)?;
+        let (send, commands) = mpsc::unbounded_channel();
+        let (shared, tell) = (shared.clone(), TellEnd(tell.clone()));
+        let body = move || {
+            let _tell = tell;
+            worker::run(shared, listeners, commands)
+        };
+        let handle = std::thread::Builder::new()
+            .name(format!("front-{number}"))
+            .spawn(body)
+            .map_err(FrontError::Thread)?;
+        handles.push(handle);
+        workers.push(send);
+    }
+    Ok((Threads { handles, ended }, workers))
+}

@@ -1,0 +1,409 @@
+//! The hook files in a repository: put in place, found, and taken out again without a trace.
+//!
+//! The files are the same bytes for every app (`hooks/` in handover's own repository); what they need they read from
+//! the repository's configuration, section `handover`. A repository may have hooks of its own already: they are kept as
+//! `<hook>.chained`, and `handover hook …` runs them first, with the same input.
+//!
+//! ```text
+//! nothing ──install──▶ post-receive = ours
+//! theirs  ──install──▶ post-receive = ours, post-receive.chained = theirs ──remove──▶ theirs
+//! ```
+//!
+//! Each change is one `rename`, so that a push at any moment runs either the old hook or the whole new one.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::error::GitError;
+use super::repo::Repo;
+use super::settings;
+use crate::ids::AppName;
+
+/// The hooks that handover puts into a repository, by name, with their bytes.
+const HOOKS: [(&str, &[u8]); 1] = [("post-receive", include_bytes!("../../hooks/post-receive"))];
+
+/// By this line a hook file of any version is known as handover's own.
+const MARK: &[u8] = b"bin=$(git config --get handover.binary)";
+
+/// What an existing repository's own configuration must say; what it said before is kept in `handover.previous.…`.
+const NEEDED: [(&str, &str); 1] = [("receive.advertisePushOptions", "true")];
+
+/// Stands for "was not set" among the previous values; no boolean of git's looks like it.
+const WAS_UNSET: &str = "(unset)";
+
+/// Why hooks can't be put into a repository, or taken out.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// The repository can't be opened or its configuration not used.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// git would not look into the repository's own `hooks` directory.
+    #[error("install hooks in `{repo}`: {level} git configuration sets core.hooksPath to `{value}`, so git would not run them; unset it with `git config {flag}--unset core.hooksPath`", repo = repo.display())]
+    HooksPath {
+        /// The repository.
+        repo: PathBuf,
+        /// Whose configuration it is, in words.
+        level: &'static str,
+        /// The option of `git config` that reaches it, with a space, or nothing.
+        flag: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// The repository deploys another app already.
+    #[error("install hooks in `{repo}`: it belongs to the app `{app}` of the installation in `{home}`; destroy that app first, or give this one another repository", repo = repo.display())]
+    OtherApp {
+        /// The repository.
+        repo: PathBuf,
+        /// The app.
+        app: String,
+        /// Its installation.
+        home: String,
+    },
+    /// The hooks directory is a symlink, and other repositories may share what it leads to.
+    #[error("install hooks in `{dir}`: it is a symlink, and other repositories may use what it leads to; replace it by a directory of its own", dir = dir.display())]
+    SharedDirectory {
+        /// The `hooks` directory.
+        dir: PathBuf,
+    },
+    /// There is a foreign hook and also one that was put aside before.
+    #[error("install the hook `{hook}`: there is another one, and `{kept}` too; merge the two into one of them and remove the other", hook = hook.display(), kept = kept.display())]
+    TwoForeign {
+        /// The hook.
+        hook: PathBuf,
+        /// The one that was put aside.
+        kept: PathBuf,
+    },
+    /// A path that must be text in git's configuration is not UTF-8.
+    #[error("name `{path}` in git's configuration: it is not UTF-8", path = path.display())]
+    NotText {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The system refused a step.
+    #[error("{doing} `{path}`", path = path.display())]
+    Io {
+        /// Which step.
+        doing: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What the hook files and `handover hook` read from a repository's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The app that pushes deploy.
+    pub app: AppName,
+    /// The installation's directory.
+    pub home: PathBuf,
+    /// The control socket of its server.
+    pub control: PathBuf,
+    /// The program that the hook files run.
+    pub binary: PathBuf,
+}
+
+/// Reads what [`install`] has left in a repository. `None`: it belongs to no app.
+pub fn link(repo: &Path) -> Result<Option<Link>, HookError> {
+    let repo = Repo::open(repo)?;
+    let read = |key| settings::local(&repo, key);
+    let app = read("handover.app")?.and_then(|app| app.parse().ok());
+    let paths = (
+        read("handover.home")?,
+        read("handover.control")?,
+        read("handover.binary")?,
+    );
+    let (Some(app), (Some(home), Some(control), Some(binary))) = (app, paths) else {
+        return Ok(None);
+    };
+    Ok(Some(Link {
+        app,
+        home: home.into(),
+        control: control.into(),
+        binary: binary.into(),
+    }))
+}
+
+/// What installing did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Hook files written; empty where all of them were in place.
+    pub written: Vec<PathBuf>,
+    /// The repository's own hooks that are kept beside them, and run first.
+    pub chained: Vec<PathBuf>,
+}
+
+/// What removing found in the place of a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// Only ours: it is gone.
+    Gone(PathBuf),
+    /// The repository's own hook is back in its place.
+    Restored(PathBuf),
+    /// Somebody has replaced ours, or it was never there: left as it is.
+    Left(PathBuf),
+}
+
+/// Puts the hook files into a bare repository and tells it which app it belongs to. A second time changes nothing; an
+/// older version's file is replaced. A hook that was there is kept and chained.
+///
+/// The paths of `link` must be absolute.
+pub fn install(repo: &Path, link: &Link) -> Result<Installed, HookError> {
+    let repo = Repo::open(repo)?;
+    let dir = repo.path().join("hooks");
+    check(&repo, &dir, link)?;
+    remember_and_set(&repo)?;
+    for (key, value) in [
+        ("handover.app", link.app.as_str()),
+        ("handover.home", text(&link.home)?),
+        ("handover.control", text(&link.control)?),
+        ("handover.binary", text(&link.binary)?),
+    ] {
+        if settings::local(&repo, key)?.as_deref() != Some(value) {
+            settings::set(&repo, key, value)?;
+        }
+    }
+    let mut installed = Installed {
+        written: Vec::new(),
+        chained: Vec::new(),
+    };
+    fs::create_dir_all(&dir).map_err(io_error("make the directory", &dir))?;
+    for (name, bytes) in HOOKS {
+        let hook = dir.join(name);
+        if install_one(&hook, bytes)? {
+            installed.written.push(hook);
+        }
+        installed.chained.extend(chained_hook(repo.path(), name));
+    }
+    Ok(installed)
+}
+
+/// Takes the hook files out again: hooks of the repository's own return to their names, and configuration that
+/// [`install`] changed gets its former value. A repository without handover's hooks is left as it is.
+pub fn remove(repo: &Path) -> Result<Vec<Removed>, HookError> {
+    let repo = Repo::open(repo)?;
+    let dir = repo.path().join("hooks");
+    let mut removed = Vec::new();
+    for (name, _) in HOOKS {
+        removed.push(remove_one(&dir.join(name))?);
+    }
+    for (key, value) in NEEDED {
+        let previous_key = previous_key(key);
+        let Some(previous) = settings::local(&repo, &previous_key)? else {
+            continue;
+        };
+        // Whoever changed it since meant it.
+        if settings::local(&repo, key)?.as_deref() == Some(value) {
+            match previous.as_str() {
+                WAS_UNSET => settings::unset(&repo, key)?,
+                previous => settings::set(&repo, key, previous)?,
+            }
+        }
+        settings::unset(&repo, &previous_key)?;
+    }
+    for key in [
+        "handover.app",
+        "handover.home",
+        "handover.control",
+        "handover.binary",
+    ] {
+        settings::unset(&repo, key)?;
+    }
+    Ok(removed)
+}
+
+/// The repository's own hook of this name, which ours must run first, if there is one that git would run.
+pub fn chained_hook(git_dir: &Path, name: &str) -> Option<PathBuf> {
+    let path = kept_aside(&git_dir.join("hooks").join(name));
+    let found = fs::metadata(&path).ok()?;
+    (found.is_file() && found.permissions().mode() & 0o111 != 0).then_some(path)
+}
+
+/// Refuses what can't be right, before anything is changed.
+fn check(repo: &Repo, dir: &Path, link: &Link) -> Result<(), HookError> {
+    if let Some((value, level)) = settings::effective(repo, "core.hooksPath")? {
+        let flag = match level {
+            "the system's" => "--system ",
+            "this user's" => "--global ",
+            _ => "",
+        };
+        return Err(HookError::HooksPath {
+            repo: repo.path().to_owned(),
+            level,
+            flag,
+            value,
+        });
+    }
+    let owner = settings::local(repo, "handover.app")?;
+    let owner_home = settings::local(repo, "handover.home")?.unwrap_or_default();
+    if let Some(owner) = owner
+        && (owner != link.app.as_str() || owner_home != text(&link.home)?)
+    {
+        return Err(HookError::OtherApp {
+            repo: repo.path().to_owned(),
+            app: owner.escape_debug().to_string(),
+            home: owner_home.escape_debug().to_string(),
+        });
+    }
+    match fs::symlink_metadata(dir) {
+        Ok(found) if found.is_symlink() => Err(HookError::SharedDirectory {
+            dir: dir.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn remember_and_set(repo: &Repo) -> Result<(), HookError> {
+    for (key, value) in NEEDED {
+        let now = settings::local(repo, key)?;
+        if now.as_deref() == Some(value) {
+            continue;
+        }
+        // First the memory, then the change: cut off in between, a second run finds the value still unchanged.
+        settings::set(
+            repo,
+            &previous_key(key),
+            now.as_deref().unwrap_or(WAS_UNSET),
+        )?;
+        settings::set(repo, key, value)?;
+    }
+    Ok(())
+}
+
+/// `handover.previous.receive.advertisePushOptions`: section, subsection `previous.receive`, name.
+fn previous_key(key: &str) -> String {
+    format!("handover.previous.{key}")
+}
+
+/// Whether the file had to be written.
+fn install_one(hook: &Path, bytes: &[u8]) -> Result<bool, HookError> {
+    let kept = kept_aside(hook);
+    match look_at(hook)? {
+        Found::Ours { exactly: true } => return Ok(false),
+        Found::Nothing | Found::Ours { exactly: false } => {}
+        Found::Foreign(theirs) => keep_aside(hook, &theirs, &kept)?,
+    }
+    let tmp = with_ending(hook, ".handover-new");
+    match fs::remove_file(&tmp) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(io_error("remove", &tmp)(error));
+        }
+        _ => {}
+    }
+    write_executable(&tmp, bytes).map_err(io_error("write the hook", &tmp))?;
+    fs::rename(&tmp, hook).map_err(io_error("put in place the hook", hook))?;
+    sync_parent(hook);
+    Ok(true)
+}
+
+/// Gives the foreign hook its second name; the first is then replaced by the rename of ours, so that a push in
+/// between still runs it.
+fn keep_aside(hook: &Path, theirs: &Metadata, kept: &Path) -> Result<(), HookError> {
+    match fs::symlink_metadata(kept) {
+        Ok(there) if (there.dev(), there.ino()) == (theirs.dev(), theirs.ino()) => Ok(()),
+        Ok(_) => Err(HookError::TwoForeign {
+            hook: hook.to_owned(),
+            kept: kept.to_owned(),
+        }),
+        // A symlink gets the second name itself, not what it leads to.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::hard_link(hook, kept).map_err(io_error("put aside the hook", hook))
+        }
+        Err(error) => Err(io_error("read", kept)(error)),
+    }
+}
+
+fn remove_one(hook: &Path) -> Result<Removed, HookError> {
+    let kept = kept_aside(hook);
+    let hook = hook.to_owned();
+    if !matches!(look_at(&hook)?, Found::Ours { .. }) {
+        return Ok(Removed::Left(hook));
+    }
+    let removed = match fs::rename(&kept, &hook) {
+        Ok(()) => Removed::Restored(hook),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::remove_file(&hook).map_err(io_error("remove the hook", &hook))?;
+            Removed::Gone(hook)
+        }
+        Err(error) => return Err(io_error("put back the hook", &kept)(error)),
+    };
+    sync_parent(&kept);
+    Ok(removed)
+}
+
+enum Found {
+    Nothing,
+    Ours { exactly: bool },
+    Foreign(Metadata),
+}
+
+fn look_at(hook: &Path) -> Result<Found, HookError> {
+    let there = match fs::symlink_metadata(hook) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(io_error("read the hook", hook)(error)),
+    };
+    if !there.is_file() {
+        return Ok(Found::Foreign(there));
+    }
+    let bytes = fs::read(hook).map_err(io_error("read the hook", hook))?;
+    let ours = bytes.windows(MARK.len()).any(|window| window == MARK);
+    if !ours {
+        return Ok(Found::Foreign(there));
+    }
+    let as_embedded = HOOKS
+        .iter()
+        .any(|(name, embedded)| hook.ends_with(name) && *embedded == bytes);
+    let runs = there.permissions().mode() & 0o111 == 0o111;
+    Ok(Found::Ours {
+        exactly: as_embedded && runs,
+    })
+}
+
+fn write_executable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o755)
+        .open(path)?;
+    file.write_all(bytes)?;
+    // The pusher's user must be able to run it whatever our umask is.
+    file.set_permissions(fs::Permissions::from_mode(0o755))?;
+    file.sync_all()
+}
+
+fn sync_parent(path: &Path) {
+    if let Some(Ok(dir)) = path.parent().map(File::open) {
+        // A rename that a power loss undoes is made again by the next install; nothing else depends on it.
+        let _ = dir.sync_all();
+    }
+}
+
+fn kept_aside(hook: &Path) -> PathBuf {
+    with_ending(hook, ".chained")
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn text(path: &Path) -> Result<&str, HookError> {
+    path.to_str().ok_or_else(|| HookError::NotText {
+        path: path.to_owned(),
+    })
+}
+
+fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HookError {
+    let path = path.to_owned();
+    move |source| HookError::Io {
+        doing,
+        path,
+        source,
+    }
+}

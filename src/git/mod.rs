@@ -1,0 +1,20 @@
+//! git: the only module that imports `git2`.
+//!
+//! Everything here blocks on the disk; a caller in an async task uses `spawn_blocking`. libgit2 runs no program, no
+//! hook and no filter, so that reading a repository can't start anything that the repository names.
+
+mod branch;
+mod commit;
+mod error;
+pub mod hooks;
+mod owner;
+mod repo;
+mod revision;
+mod settings;
+mod tree;
+
+pub use branch::SetBranch;
+pub use commit::CommitInfo;
+pub use error::GitError;
+pub use repo::Repo;
+pub use tree::{ObjectId, RawEntry};

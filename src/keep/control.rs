@@ -1,0 +1,104 @@
+//! `control.sock`: whoever manages the generation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
+
+use super::journal::Journal;
+use super::notes::{Note, Notes};
+use super::protocol::{KeepEvent, Reply, Request};
+
+/// The longest request, in bytes.
+const LINE_MAX: u64 = 4096;
+
+/// Accepts for as long as the keeper runs.
+pub(super) async fn accept(listener: UnixListener, notes: Notes, journal: Arc<Journal>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(converse(stream, notes.clone(), Arc::clone(&journal)));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "can't accept a control connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, notes: Notes, journal: Arc<Journal>) {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::with_capacity(512, reader);
+    while let Some(line) = next_line(&mut reader).await {
+        let reply = match serde_json::from_slice(&line) {
+            Ok(Request::Watch) => {
+                let _ = watch(reader, writer, &journal).await;
+                return;
+            }
+            Ok(request) => ask(request, &notes).await,
+            Err(error) => Reply::Refused {
+                reason: format!("not a request: {error}"),
+            },
+        };
+        if write_line(&mut writer, &reply).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn next_line(reader: &mut BufReader<OwnedReadHalf>) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    let read = reader.take(LINE_MAX).read_until(b'\n', &mut line).await;
+    (read.is_ok_and(|read| read > 0) && line.ends_with(b"\n")).then_some(line)
+}
+
+async fn ask(request: Request, notes: &Notes) -> Reply {
+    let (reply, answer) = oneshot::channel();
+    notes.send(Note::Asked { request, reply });
+    answer.await.unwrap_or_else(|_| Reply::Refused {
+        reason: "the generation has ended".to_owned(),
+    })
+}
+
+async fn watch(
+    mut reader: BufReader<OwnedReadHalf>,
+    mut writer: OwnedWriteHalf,
+    journal: &Journal,
+) -> std::io::Result<()> {
+    let (past, mut now) = journal.watch();
+    write_line(&mut writer, &Reply::Done).await?;
+    for event in past {
+        write_line(&mut writer, &event).await?;
+    }
+    let mut nothing = [0; 64];
+    loop {
+        let event = tokio::select! {
+            event = now.recv() => match event {
+                Ok(event) => event,
+                // Too slow: what it missed, status and tail still tell.
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            read = reader.read(&mut nothing) => match read {
+                Ok(read) if read > 0 => continue,
+                _ => return Ok(()),
+            },
+        };
+        write_line(&mut writer, &event).await?;
+        if matches!(event, KeepEvent::Retired { .. }) {
+            return Ok(());
+        }
+    }
+}
+
+async fn write_line(writer: &mut OwnedWriteHalf, value: &impl Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    writer.write_all(&line).await
+}

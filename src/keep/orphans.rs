@@ -1,0 +1,94 @@
+//! Instances whose keeper was killed.
+//!
+//! They serve on, because they hold the listener themselves; that is also how they are found. No process table of ours
+//! has to be right for it: whoever has the generation's listening socket open, by the kernel's own account, belongs to
+//! the generation, npm's children and cluster workers included, and nobody else does.
+
+use std::fs::{read_dir, read_link};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::process::child::Signal;
+use crate::process::identity::{Identity, PidFd};
+use crate::slot;
+
+use super::KeepError;
+use super::drain::{DrainEnd, until_empty};
+
+/// How long killed processes may take to vanish.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The processes that hold a generation's listener. Where the keeper runs it is among them.
+pub fn find(socket: &Path) -> Result<Vec<Identity>, KeepError> {
+    let failed = |source| KeepError::Processes {
+        dir: socket.to_owned(),
+        source,
+    };
+    let inode =
+        slot::listener_inode(socket).map_err(|error| failed(std::io::Error::other(error)))?;
+    let Some(inode) = inode else {
+        return Ok(Vec::new());
+    };
+    let wanted = PathBuf::from(format!("socket:[{inode}]"));
+    let pids = read_dir("/proc").map_err(failed)?.flatten();
+    let holders = pids
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|&pid| holds(pid, &wanted));
+    Ok(holders.filter_map(|pid| Identity::of(pid).ok()).collect())
+}
+
+fn holds(pid: u32, socket: &Path) -> bool {
+    let descriptors = read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    descriptors
+        .flatten()
+        .any(|entry| read_link(entry.path()).is_ok_and(|link| link == socket))
+}
+
+/// Retires a generation without its keeper: waits for its connections to end, for `limit` at most, then ends its
+/// processes (SIGTERM, `stop_timeout`, SIGKILL). Returns how many connections were ended by force. What is left on
+/// disk is for [`slot::remove_generation`].
+pub async fn retire(
+    socket: &Path,
+    limit: Duration,
+    stop_timeout: Duration,
+) -> Result<u64, KeepError> {
+    let forced = match until_empty(socket.to_owned(), limit).await {
+        DrainEnd::Empty => 0,
+        DrainEnd::Limit { open } => open,
+    };
+    signal_and_wait(socket, Signal::SIGTERM, stop_timeout).await?;
+    signal_and_wait(socket, Signal::SIGKILL, KILL_PATIENCE).await?;
+    Ok(forced)
+}
+
+/// Signals all that there are, and waits until they have ended.
+async fn signal_and_wait(
+    socket: &Path,
+    signal: Signal,
+    patience: Duration,
+) -> Result<(), KeepError> {
+    let failed = |source| KeepError::Processes {
+        dir: socket.to_owned(),
+        source,
+    };
+    let mut open = Vec::new();
+    for identity in find(socket)? {
+        if let Some(pidfd) = PidFd::open(&identity).map_err(failed)? {
+            pidfd.signal(signal).map_err(failed)?;
+            open.push(pidfd);
+        }
+    }
+    let all_ended = async {
+        for pidfd in open {
+            pidfd.exited().await?;
+        }
+        Ok(())
+    };
+    // Who is still there after the patience is found again by the next signal.
+    timeout(patience, all_ended)
+        .await
+        .unwrap_or(Ok(()))
+        .map_err(failed)
+}

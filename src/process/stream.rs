@@ -1,0 +1,45 @@
+//! What can be asked and said of a connection through a shared reference, beside reading and writing it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
+
+/// Whether the other side has closed an idle connection, or sent something that nobody asked for.
+///
+/// Asks the kernel, at the cost of one system call: what an event loop was told last may be older than the close.
+pub fn has_ended(stream: &impl AsFd) -> bool {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    let peeked = recv(stream.as_fd().as_raw_fd(), &mut [0], flags);
+    !matches!(peeked, Err(Errno::EAGAIN))
+}
+
+/// Closes the direction to the other side; the other direction stays open.
+pub fn end_writing(stream: &impl AsFd) -> io::Result<()> {
+    Ok(shutdown(stream.as_fd().as_raw_fd(), Shutdown::Write)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_quiet_connection_has_not_ended_and_a_closed_one_has() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert!(!has_ended(&ours));
+        drop(theirs);
+        assert!(has_ended(&ours));
+    }
+
+    #[test]
+    fn ending_one_direction_leaves_the_other() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        end_writing(&ours).unwrap();
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(ours.read(&mut [0]).unwrap(), 1);
+    }
+}
