@@ -28,6 +28,15 @@ expect_line() { grep -qE -- "$1" "$out" || wrong "no line like «$1»"; }
 
 # quickstart with an empty home of its own, below the scratch directory.
 quickstart() { HOME=$user "$root/scripts/quickstart" "$@" >"$out" 2>&1 </dev/null; }
+# The same in the background, as a process group of its own whose leader, `pid`, is the script.
+quickstart_stays() {
+  set -m
+  (HOME=$user exec "$root/scripts/quickstart" >"$out" 2>&1 </dev/null) &
+  pid=$!
+  set +m
+  at_end+=("kill -INT $pid" "wait $pid")
+  wait_for 120 is_up || wrong 'it did not come up'
+}
 nothing_runs() { [[ -z $(processes_with "$user") ]] || wrong "left behind: $(processes_with "$user")"; }
 address() { sed -n 's/^==> It is live: *\(.*\)/\1/p' "$out"; }
 is_up() { grep -q 'It is live' "$out"; }
@@ -54,11 +63,7 @@ it_runs_a_second_time() {
 
 it_stays_until_ctrl_c_and_leaves_no_process() {
   local pid
-  set -m
-  quickstart &
-  pid=$!
-  set +m
-  wait_for 120 is_up || wrong 'it did not come up'
+  quickstart_stays
   curl -fsS "$(address)" | grep -q 'Hello!' || wrong 'the page does not answer'
   kill -INT -- "-$pid"
   wait "$pid" && wrong 'Ctrl-C should be its end'
@@ -67,11 +72,7 @@ it_stays_until_ctrl_c_and_leaves_no_process() {
 
 it_names_a_push_that_deploys() {
   local pid code=$user/.local/share/handover-quickstart/hello/code
-  set -m
-  quickstart &
-  pid=$!
-  set +m
-  wait_for 120 is_up || wrong 'it did not come up'
+  quickstart_stays
   sed -i 's/Hello!/Good evening!/' "$code/server.js"
   (cd "$code" && git commit -qam 'Another greeting' && git push production main) >"$out.push" 2>&1 || wrong "the push failed: $(<"$out.push")"
   curl -fsS "$(address)" | grep -q 'Good evening!' || wrong 'the new page does not answer'
