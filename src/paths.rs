@@ -138,7 +138,7 @@ impl Layout {
         &self.settings
     }
 
-    /// The SQLite database, written by `serve` only.
+    /// The `SQLite` database, written by `serve` only.
     pub fn database(&self) -> PathBuf {
         self.home.join("handover.db")
     }

@@ -8,6 +8,7 @@ mod failure;
 mod install;
 mod links;
 mod npm_advice;
+mod npm_manual;
 mod program;
 mod remove;
 mod required;

@@ -220,8 +220,10 @@ fn by_words(said: &Said<'_>) -> Option<Advice> {
         let module = rest.split(['\'', '"']).nth(1)?;
         return Some(if is_for_a_platform(module) {
             Advice::of(format!("`{module}` is not installed"), PLATFORM_HINT)
-        } else if module.starts_with(['.', '/']) {
-            return None;
+        } else if module.starts_with(['.', '/', '~', '#']) || module.starts_with("@/") {
+            Advice::hint(format!(
+                "is `{module}` committed under exactly this name? On Linux upper and lower case differ, and .gitignore may leave it out"
+            ))
         } else {
             Advice::of(
                 format!("`{module}` is not installed"),
@@ -245,27 +247,6 @@ fn missing_program(line: &str) -> Option<&str> {
     let (shell, program) = rest.rsplit_once(": ")?;
     let shell = shell.split(':').next()?;
     (shell.ends_with("sh") && !program.contains(' ')).then_some(program)
-}
-
-/// Hides the manual page that npm prints after an error of usage: some hundred lines that bury what went wrong.
-#[derive(Debug, Default)]
-pub(super) struct ManualFilter {
-    within: bool,
-}
-
-impl ManualFilter {
-    /// Whether the line should be seen.
-    pub(super) fn shows(&mut self, line: &str) -> bool {
-        let error = line
-            .strip_prefix("npm error")
-            .or_else(|| line.strip_prefix("npm ERR!"));
-        self.within = match error.map(str::trim) {
-            Some("Clean install a project") => true,
-            Some(text) => self.within && !text.starts_with("A complete log"),
-            None => false,
-        };
-        !self.within
-    }
 }
 
 #[cfg(test)]
@@ -361,6 +342,11 @@ mod tests {
                 "add it with `npm install`",
             ),
             (
+                "error TS2307: Cannot find module './Button' or its corresponding type declarations.",
+                "",
+                "upper and lower case differ",
+            ),
+            (
                 "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
                 "node ran out of memory",
                 "max-old-space-size",
@@ -379,38 +365,11 @@ mod tests {
         for printed in [
             "",
             "src/x.ts(1,1): error TS2304: Cannot find name 'y'.",
-            "Error: Cannot find module './missing'",
             "the page was not found",
             "npm error code EUSAGE\nnpm error other",
         ] {
             let lines: Vec<_> = printed.lines().map(str::to_owned).collect();
             assert_eq!(advise(&lines, Path::new("/r/7")), None, "{printed}");
         }
-    }
-
-    #[test]
-    fn npms_manual_page_is_hidden_and_nothing_else() {
-        let mut filter = ManualFilter::default();
-        let shown: Vec<_> = [
-            "npm error code EUSAGE",
-            "npm error Missing: x",
-            "npm error Clean install a project",
-            "npm error Usage:",
-            "npm error npm ci",
-            "npm error A complete log of this run",
-            "after",
-        ]
-        .into_iter()
-        .filter(|line| filter.shows(line))
-        .collect();
-        assert_eq!(
-            shown,
-            [
-                "npm error code EUSAGE",
-                "npm error Missing: x",
-                "npm error A complete log of this run",
-                "after",
-            ]
-        );
     }
 }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 
 use super::failure::StepFailure;
-use super::npm_advice::ManualFilter;
+use super::npm_manual::ManualFilter;
 use crate::process::child::{Group, Output, Priority, Spawn, SpawnError, describe_exit};
 use crate::report::{LineSplitter, Phase, Stream};
 use crate::time::limit_text;

@@ -45,9 +45,9 @@ fn tell_created(created: &CreatedApp, as_json: bool) {
         ));
     }
     if as_json {
-        json(created)
+        json(created);
     } else {
-        data(&url.to_string())
+        data(&url.to_string());
     }
 }
 
@@ -129,7 +129,7 @@ fn overview(apps: &[AppStatus]) -> String {
     for app in apps {
         rows.push(row(app));
         for old in &app.draining {
-            let cells = ["".into(), "draining".into(), old.release.to_string()];
+            let cells = [String::new(), "draining".into(), old.release.to_string()];
             let mut cells = cells.to_vec();
             cells.extend(["", "", ""].map(str::to_owned));
             cells.push(old.connections.to_string());

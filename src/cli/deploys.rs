@@ -92,9 +92,9 @@ pub(super) async fn logs(client: &Client, logs: Logs) -> Result<Exit, Failed> {
     let mut lines = client.lines(Method::GET, &path, &()).await?;
     while let Some(line) = lines.next().await? {
         if logs.json {
-            data(&app_line(&line))
+            data(&app_line(&line));
         } else {
-            data(&line)
+            data(&line);
         }
     }
     Ok(Exit::Done)

@@ -64,7 +64,7 @@ fn run(cli: Cli) -> Result<Exit, Failed> {
             Ok(Exit::Done)
         }
         Verb::Serve(serve) => roles::serve(layout()?, serve),
-        Verb::Doctor(json) => doctor::run(&layout()?, json.json),
+        Verb::Doctor(json) => Ok(doctor::run(&layout()?, json.json)),
         verb => {
             let client = Client::new(layout()?.control_socket());
             roles::block_on(ask(&client, verb))?

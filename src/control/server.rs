@@ -36,8 +36,11 @@ fn routes(fleet: Arc<Fleet>) -> Router {
         .route("/v1/apps/{app}/scale", post(apps::scale))
         .route(
             "/v1/apps/{app}/domains",
-            post(apps::add_domain).delete(apps::remove_domain),
+            get(apps::domains)
+                .post(apps::add_domain)
+                .delete(apps::remove_domain),
         )
+        .route("/v1/apps/{app}/nginx", get(apps::nginx))
         .route("/v1/apps/{app}/releases", get(deploys::releases))
         .route("/v1/apps/{app}/push", post(deploys::push))
         .route("/v1/apps/{app}/deploys", post(deploys::deploy))

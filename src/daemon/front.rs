@@ -122,7 +122,7 @@ fn spawn(site: &Site, sockets: &[TcpListener]) -> Result<(), Trouble> {
         .args(["front", "--control"])
         .arg(site.layout.front_socket())
         .stdout(Output::Null)
-        .stderr(Output::File(log.into()));
+        .stderr(Output::File(log));
     for (number, socket) in (FIRST_LISTENER_FD..).zip(sockets) {
         let copy: io::Result<OwnedFd> = socket.try_clone().map(OwnedFd::from);
         front = front

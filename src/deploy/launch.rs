@@ -17,10 +17,10 @@ use super::environment;
 use super::fleet::blocking;
 use super::health::{Passed, Probe, Unwell};
 use super::journal::Journal;
-use super::stage::Stage;
+use super::stage::{Stage, broken};
 use crate::config::{Accept, AppFiles, Place};
 use crate::ids::{CommitId, GenerationNumber, ReleaseNumber};
-use crate::keep::{Command, KeepEvent, Keeper, LogLimits, Retirement, Spec, Watch};
+use crate::keep::{Command, KeepEvent, Keeper, LogLimits, Spec, Watch};
 use crate::process::socket::group_id;
 use crate::report::{EventKind, Failure, Phase};
 use crate::slot;
@@ -120,7 +120,7 @@ impl Startable {
         let mut watch = keeper
             .watch()
             .await
-            .map_err(|error| stage.broken(Phase::Start, &error))?;
+            .map_err(|error| broken(Phase::Start, &error))?;
         await_listening(&keeper, &mut watch, deadline, &self).await?;
         let plural = if instances == 1 { "" } else { "s" };
         let detail = format!("generation {generation}, {instances} instance{plural}");
@@ -378,7 +378,7 @@ impl Ready {
         let (paths, generation) = (stage.paths.clone(), self.generation);
         let published = blocking(move || slot::publish(&paths, generation)).await;
         let took_ms = Took(began.elapsed());
-        let published = published.map_err(|error| stage.broken(Phase::Swap, &error))?;
+        let published = published.map_err(|error| broken(Phase::Swap, &error))?;
         tracing::debug!(replaced = ?published.replaced, "published");
         if let Err(error) = self.keeper.commit().await {
             tracing::error!(%generation, error = &error as &dyn std::error::Error, "keeper can't be told that it is live");
@@ -450,13 +450,4 @@ async fn drain_limit_of(stage: &Stage, generation: GenerationNumber) -> Duration
     blocking(move || Spec::read(&spec))
         .await
         .map_or(DEFAULT_DRAIN_LIMIT, |spec| spec.drain_limit)
-}
-
-impl Replaced {
-    /// How its drain ended, if its keeper has left word of it.
-    pub(super) fn retirement(&self, paths: &crate::paths::AppPaths) -> Option<Retirement> {
-        Retirement::take(&paths.generation(self.generation))
-            .ok()
-            .flatten()
-    }
 }

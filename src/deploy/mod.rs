@@ -16,6 +16,7 @@ mod launch;
 mod pipeline;
 mod queue;
 mod recovery;
+mod retire;
 pub mod site;
 mod stage;
 pub mod status;

@@ -198,6 +198,13 @@ impl CheckedOut {
         for text in checkout.warnings {
             stage.tell(EventKind::Warned { text });
         }
+        for idle in files.idle_types() {
+            let text = format!(
+                "the process type `{}` of Procfile is not run: only web is, so far",
+                idle.name
+            );
+            stage.tell(EventKind::Warned { text });
+        }
         let plural = if checkout.files == 1 { "" } else { "s" };
         let detail = format!("{} file{plural}", checkout.files);
         stage.tell(EventKind::Done {
@@ -330,7 +337,7 @@ async fn move_branch(stage: &Stage) {
     match moved.await {
         Ok(SetBranch::Done) => {}
         Ok(SetBranch::Differs { .. }) => {
-            tracing::info!(app = %stage.app(), "branch was moved meanwhile by a push")
+            tracing::info!(app = %stage.app(), "branch was moved meanwhile by a push");
         }
         Err(error) => {
             let error = &error as &dyn std::error::Error;

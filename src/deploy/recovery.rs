@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::fleet::{FleetError, blocking};
 use super::launch::{Live, Replaced};
+use super::retire::Ended;
 use super::site::Site;
 use super::stage::stop_keeper;
 use crate::build;
@@ -21,6 +22,8 @@ pub(super) struct Found {
     pub live: Option<Live>,
     /// What still drains.
     pub draining: Vec<Replaced>,
+    /// What was live, and has no keeper any more: its instances may serve on until something else does.
+    pub lost: Vec<(GenerationNumber, ReleaseNumber)>,
 }
 
 /// What is to be done about a generation that is remembered. Pure.
@@ -103,15 +106,25 @@ async fn recover_generation(
     tracing::info!(app = %app.name, generation = %row.number, ?verdict, "generation found");
     match (verdict, keeper) {
         (Verdict::Adopt, Some(keeper)) => {
-            found.live = adopt(site, app, row, releases, keeper).await?
+            found.live = adopt(site, app, row, releases, keeper).await?;
         }
         (Verdict::Drain, Some(keeper)) => found.draining.push(drain(row, keeper).await),
         (Verdict::Stop, Some(keeper)) => {
             stop_keeper(&keeper).await;
             forget(site, app, paths, row.number).await?;
         }
-        (Verdict::Forget, _) => forget(site, app, paths, row.number).await?,
-        (Verdict::Remember, _) => {}
+        (Verdict::Forget, _) => {
+            let (app, paths) = (app.name.clone(), paths.clone());
+            let ended = Ended {
+                app,
+                paths,
+                generation: row.number,
+                release: row.release,
+                journal: None,
+            };
+            tokio::spawn(ended.bury(Arc::clone(site)));
+        }
+        (Verdict::Remember, _) => found.lost.push((row.number, row.release)),
         (Verdict::Adopt | Verdict::Drain | Verdict::Stop, None) => {
             unreachable!("only a keeper that lives is adopted, drained or stopped")
         }

@@ -66,11 +66,6 @@ impl Stage {
             .map_or_else(|| "localhost".to_owned(), ToString::to_string)
     }
 
-    /// A failure that is ours and not the app's.
-    pub(super) fn broken(&self, phase: Phase, error: &dyn std::error::Error) -> Failure {
-        broken(phase, error)
-    }
-
     /// Numbers the release that is about to be made.
     pub(super) async fn number_release(&mut self) -> Result<ReleaseNumber, Failure> {
         let app = self.app().clone();
@@ -79,7 +74,7 @@ impl Stage {
             .database
             .run(move |database| database.next_release(&app))
             .await;
-        let number = next.map_err(|error| self.broken(Phase::Checkout, &error))?;
+        let number = next.map_err(|error| broken(Phase::Checkout, &error))?;
         self.traces.release = Some(number);
         Ok(number)
     }
@@ -97,7 +92,7 @@ impl Stage {
         });
         let number = announced
             .await
-            .map_err(|error| self.broken(Phase::Start, &error))?;
+            .map_err(|error| broken(Phase::Start, &error))?;
         self.traces.generation = Some(number);
         Ok(number)
     }
@@ -112,14 +107,14 @@ impl Stage {
         let paths = self.paths.clone();
         blocking(move || crate::slot::prepare(&paths, group))
             .await
-            .map_err(|error| self.broken(Phase::Start, &error))?;
+            .map_err(|error| broken(Phase::Start, &error))?;
         let started = Keeper::start(
             &self.site.executable,
             &self.paths.generation(generation),
             &spec,
         )
         .await;
-        let keeper = Arc::new(started.map_err(|error| self.broken(Phase::Start, &error))?);
+        let keeper = Arc::new(started.map_err(|error| broken(Phase::Start, &error))?);
         self.traces.keeper = Some(Arc::clone(&keeper));
         Ok(keeper)
     }
@@ -133,7 +128,7 @@ impl Stage {
             .run(move |database| database.app(&app))
             .await;
         Ok(row
-            .map_err(|error| self.broken(Phase::Start, &error))?
+            .map_err(|error| broken(Phase::Start, &error))?
             .instances
             .unwrap_or(authors))
     }

@@ -25,10 +25,11 @@ use super::launch::{Live, Replaced};
 use super::pipeline::Outcome;
 use super::queue::Queue;
 use super::recovery::Found;
+use super::retire::Ended;
 use super::site::{AppRoute, Site};
 use super::stage::{gone, stop_keeper};
 use super::status::AppStatus;
-use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber};
+use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::paths::AppPaths;
 use crate::report::{EventKind, Failure, Phase};
 use crate::state::{App, NewDeploy, StateError};
@@ -148,6 +149,9 @@ pub(super) struct Worker {
     waiting: Option<Ticket>,
     live: Option<Arc<Live>>,
     draining: BTreeMap<GenerationNumber, Replaced>,
+    /// Generations that were live, and whose keeper was gone when the server started: their instances may serve on
+    /// until something else does.
+    lost: Vec<(GenerationNumber, ReleaseNumber)>,
     /// The commit whose deploy failed last: it is not tried again just because the branch still names it.
     refused: Option<CommitId>,
     revive_after: Duration,
@@ -169,6 +173,7 @@ impl Worker {
             waiting: None,
             live: None,
             draining: BTreeMap::new(),
+            lost: found.lost,
             refused: None,
             revive_after: REVIVE_AFTER,
             stopping: None,
@@ -294,11 +299,41 @@ impl Worker {
 
     async fn finish_stop(&mut self) {
         let live = self.live.take();
-        let live = live.iter().map(|live| &live.keeper);
-        let keepers: Vec<_> = live
-            .chain(self.draining.values().map(|old| &old.keeper))
-            .collect();
-        futures_util::future::join_all(keepers.into_iter().map(|keeper| stop_keeper(keeper))).await;
+        let live = live.iter().map(|live| {
+            (
+                live.generation,
+                live.release,
+                Some(Arc::clone(&live.keeper)),
+            )
+        });
+        let draining = self.draining.values();
+        let draining =
+            draining.map(|old| (old.generation, old.release, Some(Arc::clone(&old.keeper))));
+        let lost = self
+            .lost
+            .iter()
+            .map(|&(generation, release)| (generation, release, None));
+        let ends = live
+            .chain(draining)
+            .chain(lost)
+            .map(|(generation, release, keeper)| {
+                let (app, paths) = (self.name().clone(), self.paths.clone());
+                let ended = Ended {
+                    app,
+                    paths,
+                    generation,
+                    release,
+                    journal: None,
+                };
+                async move {
+                    if let Some(keeper) = keeper {
+                        stop_keeper(&keeper).await;
+                    }
+                    // Where the keeper was killed before, its instances are still there.
+                    ended.retire_orphans(Some(Duration::ZERO)).await;
+                }
+            });
+        futures_util::future::join_all(ends.collect::<Vec<_>>()).await;
         self.site.routes.send_modify(|routes| {
             routes.remove(&self.app.name);
         });

@@ -158,10 +158,10 @@ mod tests {
     #[tokio::test]
     async fn the_last_answer_arrives_though_the_client_still_sends() {
         let (mut ours, mut theirs) = pair().await;
-        theirs.write_all(&[b'x'; 100_000]).await.unwrap();
+        theirs.write_all(&vec![b'x'; 100_000]).await.unwrap();
         ours.write_all(b"413").await.unwrap();
         let closing = tokio::spawn(async move { ours.shutdown().await });
-        theirs.write_all(&[b'x'; 100_000]).await.unwrap();
+        theirs.write_all(&vec![b'x'; 100_000]).await.unwrap();
         let mut answer = String::new();
         theirs.read_to_string(&mut answer).await.unwrap();
         assert_eq!(answer, "413");

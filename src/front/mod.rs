@@ -33,6 +33,7 @@ mod gauge;
 mod headers;
 mod host;
 mod live;
+pub mod nginx;
 mod options;
 mod pages;
 mod pool;

@@ -68,6 +68,8 @@ async fn supervise(options: FrontOptions) -> Result<(), FrontError> {
     let serving = tokio::spawn(Arc::clone(&control).serve(control_socket));
     loop {
         tokio::select! {
+            // Threads end when they see the last stage: that has to be looked at before their end.
+            biased;
             _ = stage_seen.wait_for(|stage| *stage == Stage::Ended) => break,
             _ = terminate.recv() => control.drain(options.limits.stop).await,
             _ = interrupt.recv() => control.drain(options.limits.stop).await,

@@ -18,7 +18,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the database, creating or migrating it as needed, and has SQLite check it.
+    /// Opens the database, creating or migrating it as needed, and has `SQLite` check it.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let failed = |source| StateError::Open {
             path: path.to_owned(),

@@ -12,7 +12,7 @@ pub enum StateError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What `SQLite` said.
         #[source]
         source: rusqlite::Error,
     },
@@ -26,7 +26,7 @@ pub enum StateError {
         /// The newest version that this binary knows.
         known: u32,
     },
-    /// SQLite's own check found damage.
+    /// `SQLite`'s own check found damage.
     #[error("use the database `{path}`: it is damaged: {finding}", path = path.display())]
     Damaged {
         /// The file.
@@ -39,7 +39,7 @@ pub enum StateError {
     Statement {
         /// What was attempted, such as `read the apps`.
         doing: &'static str,
-        /// What SQLite said.
+        /// What `SQLite` said.
         #[source]
         source: rusqlite::Error,
     },

@@ -1,4 +1,4 @@
-//! What `serve` remembers: apps, releases, generations and deploys, in SQLite (WAL, `synchronous=FULL`).
+//! What `serve` remembers: apps, releases, generations and deploys, in `SQLite` (WAL, `synchronous=FULL`).
 //!
 //! Written by `serve` only. A row that announces an effect on disk is committed before the effect, and the row that
 //! confirms it afterwards, so that a start after a crash finds either nothing or something to finish. This module is

@@ -8,7 +8,7 @@ use handover::build::{BuildRequest, Built, Line, StepFailure, build};
 use handover::config::BuildCommand;
 use handover::report::{Phase, Stream};
 
-use crate::install::{App, block_on};
+use crate::install::{App, block_on, runs};
 
 fn run(
     app: &App,
@@ -165,6 +165,34 @@ fn a_process_that_a_build_leaves_behind_does_not_hold_it_up() {
         .arg(away.to_string())
         .status();
     assert!(killed.unwrap().success());
+}
+
+#[test]
+fn a_build_that_takes_too_long_is_stopped_with_all_its_processes() {
+    let app = App::new("{}");
+    let (release, cache) = (app.release(), app.cache());
+    // Neither of them hears SIGTERM.
+    let script = "trap '' TERM; sleep 600 & echo $$ $!; wait; sleep 600";
+    let command = BuildCommand::Shell(script.into());
+    let request = BuildRequest {
+        release: &release,
+        npm_cache: &cache,
+        env: &app.env,
+        programs: &app.programs,
+        command: &command,
+        limit: Duration::from_secs(1),
+    };
+    let mut lines = Vec::new();
+    let failure = block_on(build(&request, &mut |line| lines.push(line))).unwrap_err();
+    assert_eq!(
+        failure.cause,
+        format!("`{script}` took longer than 1 s and was stopped")
+    );
+    let pids: Vec<_> = lines[0].text.split(' ').collect();
+    assert_eq!(pids.len(), 2);
+    for pid in pids {
+        assert!(!runs(pid), "{pid} still runs");
+    }
 }
 
 #[test]

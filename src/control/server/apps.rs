@@ -6,10 +6,11 @@ use axum::extract::{Path, State};
 use super::Shared;
 use super::answer::Refused;
 use crate::control::types::{
-    CreateApp, CreatedApp, Domain, Domains, RemoveHooks, Scale, ServerStatus, Status,
+    CreateApp, CreatedApp, Domain, Domains, Nginx, RemoveHooks, Scale, ServerStatus, Status,
 };
 use crate::deploy::fleet::Wanted;
 use crate::deploy::status::AppStatus;
+use crate::front::nginx;
 use crate::ids::AppName;
 
 pub(super) async fn server(State(fleet): Shared) -> Json<ServerStatus> {
@@ -87,6 +88,40 @@ pub(super) async fn scale(
 ) -> Result<Json<AppStatus>, Refused> {
     fleet.scale(&app, scale.web).await?;
     show(State(fleet), Path(app)).await
+}
+
+pub(super) async fn domains(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Json<Domains>, Refused> {
+    Ok(Json(Domains {
+        domains: fleet.app(&app).await?.hosts,
+    }))
+}
+
+/// The configuration, and what has to be true for nginx to be let in.
+pub(super) async fn nginx(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Json<Nginx>, Refused> {
+    let site = fleet.site();
+    let app = fleet.app(&app).await?;
+    let group = site.settings.borrow().front_group.clone();
+    let socket = site.layout.app(&app.name).live_socket();
+    let config = nginx::config(&app.name, &socket, &app.hosts, group.as_deref());
+    let settings = site.layout.settings().display();
+    let advice = match group {
+        Some(group) => {
+            format!("nginx's worker must be in the group {group} (front_group in {settings})")
+        }
+        None => format!(
+            "to let nginx in, set front_group to the group of its worker in {settings}, for instance front_group = \"www-data\", and restart the app"
+        ),
+    };
+    Ok(Json(Nginx {
+        config,
+        advice: vec![advice],
+    }))
 }
 
 pub(super) async fn add_domain(

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Message, REVIVE_AFTER, Ticket, Worker, stopping_failure};
+use crate::deploy::journal::Journal;
 use crate::deploy::launch::NewlyLive;
 use crate::deploy::launch::Replaced;
 use crate::deploy::pipeline::Outcome;
 use crate::deploy::recovery;
+use crate::deploy::retire::Ended;
 use crate::deploy::stage::broken;
 use crate::git::{Repo, SetBranch};
-use crate::ids::{DeployNumber, GenerationNumber};
-use crate::keep::Retirement;
+use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::report::{EventKind, Failure, Origin, Phase};
 use crate::state::{DeployState, StateError};
 use crate::time::Took;
@@ -39,7 +40,10 @@ impl Worker {
         match self.waiting.take() {
             Some(ticket) if self.stopping.is_none() => self.begin_waiting(ticket).await,
             Some(ticket) => ticket.journal.tell(EventKind::Failed(stopping_failure())),
-            None => self.look().await,
+            None => {
+                self.revive().await;
+                self.look().await;
+            }
         }
     }
 
@@ -59,6 +63,9 @@ impl Worker {
         self.set_live(newly.live);
         if let Some(replaced) = newly.replaced {
             self.await_retirement(replaced);
+        }
+        for (lost, release) in std::mem::take(&mut self.lost) {
+            self.bury(lost, release, None);
         }
         self.publish_route();
         let recorded = self
@@ -137,7 +144,7 @@ impl Worker {
     /// A keeper is gone: as it should be, if its generation was draining; a loss, if it was live.
     pub(super) async fn keeper_gone(&mut self, generation: GenerationNumber) {
         if let Some(replaced) = self.draining.remove(&generation) {
-            return self.retired(replaced).await;
+            return self.retired(replaced);
         }
         let Some(live) = self
             .live
@@ -152,32 +159,25 @@ impl Worker {
         }
     }
 
-    async fn retired(&mut self, replaced: Replaced) {
-        let (generation, release) = (replaced.generation, replaced.release);
-        let retirement = replaced.retirement(&self.paths);
-        let (paths, app) = (self.paths.clone(), self.name().clone());
-        let forgotten = self.site.database.run(move |database| {
-            recovery::clear_away(&paths, generation);
-            database.remove_generation(&app, generation)
-        });
-        let forgotten = forgotten.await;
-        self.log_trouble(forgotten, "generation can't be forgotten");
-        let Some(Retirement {
-            forced, took_ms, ..
-        }) = retirement
-        else {
-            tracing::warn!(app = %self.name(), %generation, "keeper has left no word of its end");
-            return;
+    fn retired(&self, replaced: Replaced) {
+        self.bury(replaced.generation, replaced.release, replaced.journal);
+    }
+
+    /// Clears away a generation whose keeper has ended, in a task of its own: orphans may take their time.
+    fn bury(
+        &self,
+        generation: GenerationNumber,
+        release: ReleaseNumber,
+        journal: Option<Arc<Journal>>,
+    ) {
+        let ended = Ended {
+            app: self.name().clone(),
+            paths: self.paths.clone(),
+            generation,
+            release,
+            journal,
         };
-        tracing::info!(app = %self.name(), %generation, %release, forced, took = %took_ms, "generation retired");
-        if let Some(journal) = replaced.journal {
-            journal.tell(EventKind::Retired {
-                generation,
-                release,
-                forced,
-                took_ms,
-            });
-        }
+        tokio::spawn(ended.bury(Arc::clone(&self.site)));
     }
 
     /// Starts what should be live and is not.

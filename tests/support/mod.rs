@@ -1,0 +1,22 @@
+//! What the end-to-end tests share: a real server in a directory of its own, real projects pushed with real git, and a
+//! small strict HTTP client.
+
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)] // each test binary uses its part
+
+pub mod http;
+pub mod project;
+pub mod server;
+pub mod wait;
+
+pub use project::{Project, Pushed};
+pub use server::Server;
+pub use wait::until;
+
+/// Whether a test that needs what this machine lacks may be skipped: never in CI.
+pub fn skip(why: &str) {
+    assert!(
+        std::env::var_os("HANDOVER_TEST_NO_SKIP").is_none(),
+        "nothing may be skipped here, but: {why}"
+    );
+    eprintln!("SKIPPED: {why}");
+}

@@ -1,0 +1,222 @@
+//! A real `handover serve` in a directory of its own, ended with everything that it started.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::wait::until;
+
+/// A server, and its directory.
+#[derive(Debug)]
+pub struct Server {
+    home: TempDir,
+    child: Option<Child>,
+    address: Option<SocketAddr>,
+}
+
+impl Server {
+    /// A server with a front on a free port.
+    pub fn start() -> Self {
+        Self::start_with("", &["--listen", "127.0.0.1:0"])
+    }
+
+    /// A server with these settings (`handover.toml`) and arguments.
+    pub fn start_with(settings: &str, args: &[&str]) -> Self {
+        // Short: socket paths are.
+        let home = tempfile::Builder::new()
+            .prefix("ho")
+            .rand_bytes(5)
+            .tempdir_in("/tmp")
+            .unwrap();
+        std::fs::write(home.path().join("handover.toml"), settings).unwrap();
+        let mut server = Self {
+            home,
+            child: None,
+            address: None,
+        };
+        server.launch(args);
+        server
+    }
+
+    /// Starts `serve`, which must not run.
+    pub fn launch(&mut self, args: &[&str]) {
+        assert!(self.child.is_none(), "the server runs already");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .unwrap();
+        let mut command = self.command();
+        command
+            .arg("serve")
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(
+            line.contains("is ready"),
+            "the server did not start: {}",
+            self.log()
+        );
+        self.address = line.split("http://").nth(1).map(|rest| {
+            rest.split([',', ';', ' '])
+                .next()
+                .unwrap()
+                .trim()
+                .parse()
+                .unwrap()
+        });
+        self.child = Some(child);
+    }
+
+    /// The arguments for a second start at the same address.
+    pub fn same_address(&self) -> [String; 2] {
+        ["--listen".to_owned(), self.address().to_string()]
+    }
+
+    /// Ends `serve` with a signal and waits for it. Apps run on unless the signal is SIGINT.
+    pub fn end(&mut self, signal: Signal) {
+        let mut child = self.child.take().expect("the server runs");
+        kill(pid(&child), signal).unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Where the front listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address.expect("the server has a front")
+    }
+
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
+    /// The directory with an app's sockets.
+    pub fn run_dir(&self, app: &str) -> PathBuf {
+        self.home().join("run").join(app)
+    }
+
+    /// The directory with an app's repository, releases and logs.
+    pub fn app_dir(&self, app: &str) -> PathBuf {
+        self.home().join("apps").join(app)
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.home().join("serve.log")
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The binary, for this home.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
+        command.arg("--home").arg(self.home());
+        command
+    }
+
+    /// Runs a verb.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command()
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a verb that must succeed; gives its stdout.
+    #[track_caller]
+    pub fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "handover {args:?}: {words}\nserver's log:\n{}",
+            self.log()
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a verb with `--json`.
+    #[track_caller]
+    pub fn json(&self, args: &[&str]) -> Value {
+        let mut all = args.to_vec();
+        all.push("--json");
+        serde_json::from_str(&self.ok(&all)).unwrap()
+    }
+
+    /// Creates an app; gives what to push to.
+    #[track_caller]
+    pub fn create(&self, app: &str) -> PathBuf {
+        let told = self.ok(&["app", "create", app]);
+        PathBuf::from(told.lines().last().unwrap())
+    }
+
+    /// The app in `status --json`.
+    #[track_caller]
+    pub fn status(&self, app: &str) -> Value {
+        self.json(&["status", app])["apps"][0].clone()
+    }
+
+    /// The process ids of the live generation's instances.
+    pub fn instance_pids(&self, app: &str) -> Vec<u32> {
+        let status = self.status(app);
+        let instances = status["live"]["instances"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        instances
+            .iter()
+            .filter_map(|one| u32::try_from(one["pid"].as_u64()?).ok())
+            .collect()
+    }
+
+    /// Waits until no generation of the app is draining.
+    pub fn until_drained(&self, app: &str) {
+        until("the old generation is gone", || {
+            self.status(app)["draining"]
+                .as_array()
+                .unwrap()
+                .is_empty()
+                .then_some(())
+        });
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("server's log:\n{}", self.log());
+        }
+        if self.child.is_none() {
+            // Apps may run on without it: it is what knows how to end them.
+            self.launch(&["--no-front"]);
+        }
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself, which the test will have noticed.
+            let _ = kill(pid(&child), Signal::SIGINT);
+            let _ = child.wait();
+        }
+    }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
