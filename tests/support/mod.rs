@@ -4,11 +4,13 @@
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)] // each test binary uses its part
 
 pub mod http;
+pub mod invariants;
 pub mod load;
 pub mod nginx;
 pub mod processes;
 pub mod project;
 pub mod server;
+pub mod steady;
 pub mod wait;
 pub mod watch;
 pub mod ws;
