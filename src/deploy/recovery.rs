@@ -102,9 +102,13 @@ async fn recover_generation(
     releases: &[Release],
     found: &mut Found,
 ) -> Result<(), FleetError> {
-    let keeper = Keeper::find(&paths.generation(row.number))
-        .map_err(FleetError::Keep)?
-        .map(Arc::new);
+    let keeper = Keeper::find(&paths.generation(row.number)).unwrap_or_else(|error| {
+        // Whoever holds its socket is found by that, and ended as an orphan.
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(app = %app.name, generation = %row.number, error, "keeper can't be found");
+        None
+    });
+    let keeper = keeper.map(Arc::new);
     let verdict = judge(row.state, leads_to == Some(row.number), keeper.is_some());
     tracing::info!(app = %app.name, generation = %row.number, ?verdict, "generation found");
     match (verdict, keeper) {

@@ -16,8 +16,8 @@ use super::protocol::{Open, Reply, Request, Status};
 const ANSWER_TIME: Duration = Duration::from_millis(250);
 
 impl Keeper {
-    pub(super) fn asked(&mut self, request: Request, reply: oneshot::Sender<Reply>) {
-        let answer = match request {
+    pub(super) fn asked(&mut self, request: &Request, reply: oneshot::Sender<Reply>) {
+        let answer = match *request {
             Request::Status => Reply::Status(self.status()),
             Request::Tail => Reply::Tail {
                 lines: self.journal.tail(),

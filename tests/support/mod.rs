@@ -5,14 +5,21 @@
 
 pub mod http;
 pub mod invariants;
+pub mod load;
+pub mod nginx;
 pub mod project;
 pub mod server;
 pub mod steady;
 pub mod wait;
+pub mod watch;
+pub mod ws;
 
+pub use nginx::Nginx;
 pub use project::{Project, Pushed};
 pub use server::Server;
 pub use wait::until;
+pub use watch::Visitor;
+pub use ws::WebSocket;
 
 /// Whether a test that needs what this machine lacks may be skipped: never in CI.
 pub fn skip(why: &str) {

@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# tests/scripts.sh [TEST]…
+# The scripts that people run: quickstart and install-hooks. Needs a handover binary (HANDOVER_BIN, else it is compiled).
+# shellcheck disable=SC2317 # tests are called by their names
+set -euo pipefail
+
+# Each test is a process of its own, with a scratch directory of its own.
+if [[ ${1:-} != --one ]]; then
+  tests=("$@")
+  (($#)) || mapfile -t tests < <(sed -n 's/^\(it_[a-z_]*\)() {$/\1/p' "$0")
+  failed=0
+  for test in "${tests[@]}"; do
+    began=$SECONDS
+    if "$0" --one "$test"; then printf 'ok    %s (%s s)\n' "$test" $((SECONDS - began)); else failed=1; fi
+  done
+  exit "$failed"
+fi
+
+# shellcheck source=tests/harness.sh
+. "$(dirname "${BASH_SOURCE[0]}")/harness.sh"
+test=$2 user=$scratch/u out=$scratch/out
+mkdir "$user"
+build_binary debug
+export HANDOVER_BIN=$binary
+
+wrong() { printf 'WRONG %s: %s\n' "$test" "$1"; [[ ! -f ${out:-} ]] || sed 's/^/      /' "$out"; exit 1; }
+expect_line() { grep -qE -- "$1" "$out" || wrong "no line like «$1»"; }
+
+# quickstart with an empty home of its own, below the scratch directory.
+quickstart() { HOME=$user "$root/scripts/quickstart" "$@" >"$out" 2>&1 </dev/null; }
+# The same in the background, as a process group of its own whose leader, `pid`, is the script.
+quickstart_stays() {
+  set -m
+  (HOME=$user exec "$root/scripts/quickstart" >"$out" 2>&1 </dev/null) &
+  pid=$!
+  set +m
+  at_end+=("kill -INT $pid" "wait $pid")
+  wait_for 120 is_up || wrong 'it did not come up'
+}
+nothing_runs() { [[ -z $(processes_with "$user") ]] || wrong "left behind: $(processes_with "$user")"; }
+address() { sed -n 's/^==> It is live: *\(.*\)/\1/p' "$out"; }
+is_up() { grep -q 'It is live' "$out"; }
+picture() { (cd "$1" && find . -printf '%p %y %s %T@ %m\n' | sort && find . -type f -exec cksum {} + | sort); }
+
+it_deploys_a_sample_from_an_empty_home() {
+  quickstart --once || wrong 'it failed'
+  expect_line '^remote: .*success: release 1 is live'
+  expect_line 'GET http://127\.0\.0\.1:[0-9]+/? answered 200'
+  nothing_runs
+}
+
+it_runs_a_second_time() {
+  quickstart --once || wrong 'the first failed'
+  local code=$user/.local/share/handover-quickstart/hello/code
+  sed -i 's/Hello!/Hello again!/' "$code/server.js"
+  git -C "$code" commit -qam 'Another greeting'
+  quickstart --once || wrong 'the second, with a change, failed'
+  expect_line '^remote: .*success: release 2 is live'
+  quickstart --once || wrong 'the third, without a change, failed'
+  expect_line 'answered 200'
+  nothing_runs
+}
+
+it_stays_until_ctrl_c_and_leaves_no_process() {
+  local pid
+  quickstart_stays
+  curl -fsS "$(address)" | grep -q 'Hello!' || wrong 'the page does not answer'
+  kill -INT -- "-$pid"
+  wait "$pid" && wrong 'Ctrl-C should be its end'
+  nothing_runs
+}
+
+it_names_a_push_that_deploys() {
+  local pid code=$user/.local/share/handover-quickstart/hello/code
+  quickstart_stays
+  sed -i 's/Hello!/Good evening!/' "$code/server.js"
+  (cd "$code" && git commit -qam 'Another greeting' && git push production main) >"$out.push" 2>&1 || wrong "the push failed: $(<"$out.push")"
+  curl -fsS "$(address)" | grep -q 'Good evening!' || wrong 'the new page does not answer'
+  kill -TERM "$pid"
+  wait "$pid" && wrong 'SIGTERM should be its end'
+  nothing_runs
+}
+
+it_leaves_a_repository_as_it_is() {
+  new_repo http-port "$user/shop"
+  picture "$user/shop" >"$user.before"
+  quickstart --once "$user/shop" || wrong 'it failed'
+  picture "$user/shop" >"$user.after"
+  cmp -s "$user.before" "$user.after" || wrong "the repository has changed: $(diff "$user.before" "$user.after")"
+  expect_line '^remote: .*handover  shop  main'
+}
+
+it_leaves_a_plain_directory_as_it_is() {
+  mkdir -p "$user/My_App"
+  cp -R "$here/apps/http-port/." "$user/My_App"
+  picture "$user/My_App" >"$user.before"
+  quickstart --once "$user/My_App" || wrong 'it failed'
+  picture "$user/My_App" >"$user.after"
+  cmp -s "$user.before" "$user.after" || wrong "the directory has changed: $(diff "$user.before" "$user.after")"
+  expect_line 'no git repository: its files .* are now under git in '
+  expect_line '^remote: .*handover  my-app  main'
+  echo v2 >"$user/My_App/VERSION"
+  quickstart --once "$user/My_App" || wrong 'the second run failed'
+  expect_line '^remote: .*success: release 2 is live'
+}
+
+it_says_how_to_make_a_lockfile() {
+  mkdir -p "$user/app"
+  echo '{"name":"app","version":"1.0.0","scripts":{"start":"node server.js"}}' >"$user/app/package.json"
+  quickstart --once "$user/app" && wrong 'it should fail'
+  expect_line 'npm install --package-lock-only'
+}
+
+it_takes_the_next_port_and_says_so() {
+  local holder
+  port_taken 8080 || { node -e 'require("net").createServer().listen(8080, "127.0.0.1")' & holder=$!; at_end+=("kill $holder"); wait_for 10 port_taken 8080; }
+  quickstart --once || wrong 'it failed'
+  expect_line 'port 8080 is taken'
+  expect_line 'GET http://127\.0\.0\.1:80(8[1-9]|9)'
+}
+
+it_leaves_no_process_when_it_fails_half_way() {
+  new_repo http-port "$user/broken"
+  echo 'process.exit(3)' >"$user/broken/server.js"
+  git -C "$user/broken" commit -qam 'Break it'
+  quickstart --once "$user/broken" && wrong 'it should fail'
+  expect_line '^remote: .*error: '
+  nothing_runs
+}
+
+it_works_below_a_deep_home() {
+  user=$user/$(printf 'deep%.0s' {1..25})
+  mkdir -p "$user"
+  quickstart --once || wrong 'it failed'
+  expect_line 'answered 200'
+  nothing_runs
+  rm -rf "$(readlink -f "$user/.local/share/handover-quickstart/hello/run")"
+}
+
+it_puts_hooks_into_a_repository_and_takes_them_out_again() {
+  local bare=$user/shop.git before
+  home=$user/h
+  start_handover
+  git -c init.defaultBranch=main init -q --bare "$bare"
+  before=$(ls "$bare/hooks")
+  HANDOVER_HOME=$home "$root/scripts/install-hooks" "$bare" shop >"$out" 2>&1 || wrong 'install-hooks failed'
+  new_repo http-port "$user/work"
+  git -C "$user/work" push "$bare" main >"$out" 2>&1 || wrong 'the push failed'
+  expect_line '^remote: .*success: release 1 is live'
+  "$root/scripts/install-hooks" --home "$home" --remove "$bare" >"$out" 2>&1 || wrong 'install-hooks --remove failed'
+  [[ $(ls "$bare/hooks") == "$before" ]] || wrong "the hooks are not what they were: $(ls "$bare/hooks")"
+}
+
+"$test"
