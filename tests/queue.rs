@@ -1,5 +1,7 @@
 //! One deploy at a time for each app, several apps side by side, and the newest push wins.
 
+#![allow(clippy::unwrap_used)] // tests end where something unexpected is
+
 mod support;
 
 use std::path::Path;
@@ -41,7 +43,9 @@ impl Push {
 
 /// Waits until the build of a release waits, as its log says.
 fn until_building(server: &Server, app: &str, deploy: u32) {
-    let log = server.app_dir(app).join(format!("logs/deploy-{deploy}.jsonl"));
+    let log = server
+        .app_dir(app)
+        .join(format!("logs/deploy-{deploy}.jsonl"));
     until("the build runs", || {
         let told = std::fs::read_to_string(&log).unwrap_or_default();
         told.contains("\"line\":\"building\"").then_some(())
@@ -49,7 +53,9 @@ fn until_building(server: &Server, app: &str, deploy: u32) {
 }
 
 fn until_waiting(server: &Server, app: &str, deploy: u32) {
-    let log = server.app_dir(app).join(format!("logs/deploy-{deploy}.jsonl"));
+    let log = server
+        .app_dir(app)
+        .join(format!("logs/deploy-{deploy}.jsonl"));
     until("the deploy waits", || {
         let told = std::fs::read_to_string(&log).unwrap_or_default();
         told.contains("\"event\":\"waiting\"").then_some(())
@@ -78,7 +84,10 @@ fn of_three_pushes_in_a_row_the_last_wins_and_the_second_is_told() {
     until_waiting(&server, "shop", 2);
 
     project.remove("package.json");
-    project.write("package.json", &WAITING_BUILD.replace("until [ -e go ]", "until true"));
+    project.write(
+        "package.json",
+        &WAITING_BUILD.replace("until [ -e go ]", "until true"),
+    );
     let third_commit = project.version("v3");
     let third = Push::begin(&project, &repo);
     until_waiting(&server, "shop", 3);
@@ -90,7 +99,10 @@ fn of_three_pushes_in_a_row_the_last_wins_and_the_second_is_told() {
     assert!(!second.text.contains("success:"), "{}", second.text);
 
     go(&server, "shop", 1);
-    first.finish().went_live().says("success: release 1 is live");
+    first
+        .finish()
+        .went_live()
+        .says("success: release 1 is live");
     third
         .finish()
         .went_live()

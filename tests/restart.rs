@@ -1,5 +1,7 @@
 //! `serve` comes and goes: pushes while it is away, apps that run on without it, and ends that leave nothing.
 
+#![allow(clippy::unwrap_used)] // tests end where something unexpected is
+
 mod support;
 
 use std::path::PathBuf;
@@ -174,11 +176,13 @@ const ENDLESS_BUILD: &str = r#"{
 fn destroying_an_app_leaves_nothing_of_it() {
     let shop = Shop::open();
     let before = processes_of(shop.server.home());
-    let repo = shop.server.create("other");
+    let create = ["app", "create", "other", "--domain", "other.test"];
+    let told = shop.server.ok(&create);
+    let repo = PathBuf::from(told.lines().last().unwrap());
     shop.project.push(&repo).went_live();
     let other = shop.server.instance_pids("shop");
     // As much as there can be of it: a live generation, one that drains and has a listener, and a build.
-    let listener = Users::listening_to(shop.server.address(), "other");
+    let listener = Users::listening_to(shop.server.address(), "other.test");
     shop.project.version("v2");
     shop.project.push(&repo).went_live();
     shop.project.write("package.json", ENDLESS_BUILD);
@@ -204,7 +208,7 @@ fn destroying_an_app_leaves_nothing_of_it() {
     );
 
     shop.server.ok(&["app", "destroy", "other", "--yes"]);
-    drop(listener);
+    listener.finish();
     assert!(!shop.server.app_dir("other").exists());
     assert!(!shop.server.run_dir("other").exists());
     push.wait().unwrap();
@@ -212,7 +216,11 @@ fn destroying_an_app_leaves_nothing_of_it() {
         (processes_of(shop.server.home()) == before).then_some(())
     });
     assert!(!shop.server.run(&["status", "other"]).status.success());
-    assert_eq!(shop.server.instance_pids("shop"), other, "others are left alone");
+    assert_eq!(
+        shop.server.instance_pids("shop"),
+        other,
+        "others are left alone"
+    );
     assert_eq!(shop.body(), "version v1\n");
     // Its name is free.
     let repo = shop.server.create("other");

@@ -1,5 +1,7 @@
 //! The pusher sees what happens while it happens, and one who is gone is in nobody's way.
 
+#![allow(clippy::unwrap_used)] // tests end where something unexpected is
+
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -80,7 +82,11 @@ fn lines_of_the_build_are_seen_at_once() {
     assert!(push.wait().unwrap().success());
     assert_eq!(delays.len(), LINES);
     delays.sort();
-    eprintln!("median {:?}, slowest {:?}", delays[LINES / 2], delays[LINES - 1]);
+    eprintln!(
+        "median {:?}, slowest {:?}",
+        delays[LINES / 2],
+        delays[LINES - 1]
+    );
     // The promise is 200 ms for a line. On a machine that runs other tests at the same time a single line may lose
     // the processor for longer: the median says what the code does, the bound on all of them that nothing waits for
     // a buffer to fill or for a timer.
