@@ -17,7 +17,7 @@ at_end=()
 leave() {
   local status=$? command
   trap - EXIT
-  for command in "${at_end[@]}"; do $command || true; done
+  for command in "${at_end[@]}"; do $command 2>/dev/null || true; done
   if [[ -n $server ]]; then kill -INT "$server" 2>/dev/null && wait "$server"; fi
   if ((status)) && [[ -f $scratch/serve.log ]]; then tail -n 40 "$scratch/serve.log" >&2; fi
   rm -rf "$scratch"
