@@ -207,6 +207,20 @@ fn follow_shows_the_last_deploy_and_its_verdict() {
     assert_eq!(follow.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&follow.stderr).contains("success: release 1 is live"));
 
+    server.ok(&["restart", "shop"]);
+    server.until_drained("shop");
+    until("the first generation is told of", || {
+        server
+            .ok(&["logs", "shop", "--deploy", "2", "--json"])
+            .contains("\"retired\"")
+            .then_some(())
+    });
+    assert_eq!(
+        server.run(&["follow", "shop"]).status.code(),
+        Some(0),
+        "what comes after the verdict does not change it"
+    );
+
     let broken = Project::tiny();
     broken.remove("package.json").commit("no package.json");
     broken
@@ -336,4 +350,19 @@ fn an_existing_repository_becomes_an_app_and_is_given_back_as_it_was() {
     assert!(!bare.join("hooks/post-receive.chained").exists());
     assert_eq!(server.run(&["status", "site"]).status.code(), Some(1));
     assert!(bare.join("HEAD").exists(), "the repository itself stays");
+}
+
+#[test]
+fn changed_settings_are_read_without_a_restart_and_wrong_ones_change_nothing() {
+    let server = Server::start();
+    server.create("shop");
+    let settings = server.home().join("handover.toml");
+    let group_shown = |group: &str| server.ok(&["nginx", "shop"]).contains(group);
+    std::fs::write(&settings, "front_group = \"daemon\"\n").unwrap();
+    until("the group is known", || group_shown("daemon").then_some(()));
+    std::fs::write(&settings, "front_group = 7\n").unwrap();
+    until("the mistake is told", || {
+        server.log().contains("settings are wrong").then_some(())
+    });
+    assert!(group_shown("daemon"));
 }

@@ -1,6 +1,8 @@
 //! The keeper, with real node, npm and python, over real sockets.
 #![allow(clippy::unwrap_used)] // helpers of tests are not seen as tests
 
+#[path = "keep/load.rs"]
+mod load;
 #[path = "keep/support.rs"]
 mod support;
 

@@ -92,3 +92,37 @@ fn a_commit_that_is_not_on_the_branch_can_be_deployed_by_hand_and_the_branch_fol
         format!("{first}\n").into_bytes()
     );
 }
+
+#[test]
+fn as_many_builds_run_at_once_as_the_settings_allow() {
+    let server = Server::start_with("builds = 1\n", &["--listen", "127.0.0.1:0"]);
+    let (first, second) = (server.create("first"), server.create("second"));
+    let slow = Project::tiny();
+    slow.write(
+        "handover.toml",
+        "[build]\ncommand = \"for i in $(seq 600); do test -e go && exit; sleep 0.05; done; exit 1\"\n",
+    )
+    .commit("a slow build");
+    let quick = Project::tiny();
+    std::thread::scope(|scope| {
+        let building = scope.spawn(|| slow.push(&first));
+        let build_dir = server.app_dir("first").join("releases/1");
+        support::until("the build runs", || {
+            let log = server.ok(&["logs", "first", "--deploy", "1", "--json"]);
+            log.contains("\"phase\":\"build\"").then_some(())
+        });
+        let waiting = scope.spawn(|| quick.push(&second));
+        support::until("the other waits", || {
+            server.status("second")["deploying"]
+                .is_number()
+                .then_some(())
+        });
+        std::fs::write(build_dir.join("go"), "").unwrap();
+        building.join().unwrap().went_live();
+        waiting
+            .join()
+            .unwrap()
+            .went_live()
+            .says("waiting    for the builds of other apps to end");
+    });
+}

@@ -79,7 +79,10 @@ pub(super) async fn follow(client: &Client, which: OneApp) -> Result<Exit, Faile
 
 pub(super) async fn logs(client: &Client, logs: Logs) -> Result<Exit, Failed> {
     if let Some(number) = logs.deploy {
-        let path = format!("/v1/apps/{}/deploys/{number}/events", logs.app);
+        let path = format!(
+            "/v1/apps/{}/deploys/{number}/events?follow={}",
+            logs.app, logs.follow
+        );
         // What was asked for is the record, and that is shown whatever the deploy came to.
         return told(client, Method::GET, &path, &(), logs.json)
             .await

@@ -30,6 +30,7 @@ pub struct Viewer {
     renderer: Renderer,
     ready: VecDeque<String>,
     outcome: Outcome,
+    decided: bool,
     heard: Instant,
     said: Instant,
 }
@@ -43,6 +44,7 @@ impl Viewer {
             renderer: Renderer::default(),
             ready: VecDeque::new(),
             outcome: Outcome::Unknown,
+            decided: false,
             heard: now,
             said: now,
         }
@@ -104,8 +106,11 @@ impl Viewer {
                 match event.verdict() {
                     Some(Verdict::Live) => self.outcome = Outcome::Good,
                     Some(Verdict::Failed | Verdict::Superseded) => self.outcome = Outcome::Bad,
+                    // A record goes on after the verdict: what was drained is gone.
+                    None if self.decided => {}
                     None => self.outcome = Outcome::Unknown,
                 }
+                self.decided |= event.verdict().is_some();
             }
         }
     }

@@ -45,6 +45,20 @@ impl Journal {
         let file = File::create(&path)
             .inspect_err(|error| tracing::error!(path = %path.display(), %error, "deploy log can't be created"))
             .ok();
+        Self::of(file, path, app, deploy)
+    }
+
+    /// Goes on with the journal of a deploy that has ended, for what becomes known later. Not to be followed.
+    pub(super) fn append(path: PathBuf, app: AppName, deploy: DeployNumber) -> Arc<Self> {
+        let file = File::options()
+            .append(true)
+            .open(&path)
+            .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "deploy log can't be opened again"))
+            .ok();
+        Self::of(file, path, app, deploy)
+    }
+
+    fn of(file: Option<File>, path: PathBuf, app: AppName, deploy: DeployNumber) -> Arc<Self> {
         let store = Mutex::new(Store {
             file,
             spill: Vec::new(),
@@ -145,6 +159,9 @@ fn log(app: &AppName, deploy: DeployNumber, kind: &EventKind) {
             took_ms,
         } => {
             tracing::info!(%app, %deploy, %phase, detail, took = %took_ms, "phase done");
+        }
+        EventKind::SwappedBack { from, to, cause } => {
+            tracing::warn!(%app, %deploy, %from, %to, cause, "swapped back");
         }
         other => tracing::info!(%app, %deploy, event = ?other, "deploy event"),
     }

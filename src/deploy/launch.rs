@@ -20,7 +20,7 @@ use super::journal::Journal;
 use super::stage::{Stage, broken};
 use crate::config::{Accept, AppFiles, Place};
 use crate::ids::{CommitId, GenerationNumber, ReleaseNumber};
-use crate::keep::{Command, KeepEvent, Keeper, LogLimits, Spec, Watch};
+use crate::keep::{Command, KeepError, KeepEvent, Keeper, LogLimits, Spec, Watch};
 use crate::process::socket::group_id;
 use crate::report::{EventKind, Failure, Phase};
 use crate::slot;
@@ -68,6 +68,10 @@ pub(super) struct NewlyLive {
     pub live: Live,
     /// What served before.
     pub replaced: Option<Replaced>,
+    /// What happens in the new generation.
+    pub events: Watch,
+    /// How long it must stay up.
+    pub watch_for: Duration,
 }
 
 /// A release directory that is complete.
@@ -97,11 +101,14 @@ pub(super) struct Ready {
     from: Startable,
     generation: GenerationNumber,
     keeper: Arc<Keeper>,
+    watch: Watch,
 }
 
 /// A generation that `live.sock` leads to. Only [`Ready::publish`] makes one.
 pub(super) struct Swapped {
     live: Live,
+    watch: Watch,
+    watch_for: Duration,
 }
 
 impl Startable {
@@ -133,6 +140,20 @@ impl Startable {
             from: self,
             generation,
             keeper,
+            watch,
+            deadline,
+        })
+    }
+
+    /// Takes a generation of the release that still drains into service again, if it isn't too late for that.
+    pub(super) async fn resume(self, warm: &Replaced) -> Result<Started, KeepError> {
+        let watch = warm.keeper.watch().await?;
+        warm.keeper.undrain().await?;
+        let deadline = tokio::time::Instant::now() + self.files.config.health.timeout;
+        Ok(Started {
+            from: self,
+            generation: warm.generation,
+            keeper: Arc::clone(&warm.keeper),
             watch,
             deadline,
         })
@@ -326,6 +347,7 @@ impl Started {
                     from: self.from,
                     generation: self.generation,
                     keeper: self.keeper,
+                    watch: self.watch,
                 })
             }
             Err(unwell) => Err(with_tail(self.unwell(&probe, &unwell), &self.keeper).await),
@@ -401,7 +423,11 @@ impl Ready {
             keeper: self.keeper,
             since: now(),
         };
-        Ok(Swapped { live })
+        Ok(Swapped {
+            live,
+            watch: self.watch,
+            watch_for: self.from.files.config.watch,
+        })
     }
 }
 
@@ -409,10 +435,7 @@ impl Swapped {
     /// Tells what was live to end when its connections have ended.
     pub(super) async fn drain(self, stage: &mut Stage) -> NewlyLive {
         let Some(old) = stage.live().cloned() else {
-            return NewlyLive {
-                live: self.live,
-                replaced: None,
-            };
+            return self.newly_live(None);
         };
         let limit = drain_limit_of(stage, old.generation).await;
         match old.keeper.drain(Some(limit)).await {
@@ -437,9 +460,15 @@ impl Swapped {
             deadline: now() + limit,
             journal: Some(Arc::clone(stage.journal())),
         };
+        self.newly_live(Some(replaced))
+    }
+
+    fn newly_live(self, replaced: Option<Replaced>) -> NewlyLive {
         NewlyLive {
             live: self.live,
-            replaced: Some(replaced),
+            replaced,
+            events: self.watch,
+            watch_for: self.watch_for,
         }
     }
 }

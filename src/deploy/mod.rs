@@ -3,6 +3,7 @@
 //! ```text
 //!   fleet (all apps) ─► worker (one per app) ─► queue (pure)
 //!                                           ─► pipeline ─► launch     a deploy, phase by phase
+//!                                           ─► trial                  whether a new version stays up
 //!                                           ─► journal                what is told of it
 //!   recovery                                                          what is found at a start
 //! ```
@@ -20,4 +21,5 @@ mod retire;
 pub mod site;
 mod stage;
 pub mod status;
+mod trial;
 pub mod worker;

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::cancel::Cancelled;
 use super::fleet::blocking;
 use super::journal::Journal;
-use super::launch::{Live, NewlyLive, Ready, Startable};
+use super::launch::{Live, NewlyLive, Ready, Replaced, Startable};
 use super::site::Site;
 use super::stage::{Stage, broken};
 use crate::build::{
@@ -52,6 +52,8 @@ pub(super) enum Work {
     Build,
     /// Start a release that was built before.
     Start(Release),
+    /// Go back to a release: to a generation of it that still drains, else to a fresh one.
+    Return(Release, Option<Replaced>),
 }
 
 /// How a deploy has ended.
@@ -108,6 +110,15 @@ async fn prepare(stage: &mut Stage) -> Result<Ready, Failure> {
                 .check(stage)
                 .await
         }
+        Work::Return(release, warm) => {
+            if let Some(warm) = warm
+                && let Some(ready) = resumed(stage, &release, &warm).await
+            {
+                return Ok(ready);
+            }
+            let cold = startable(stage, &release).await?;
+            cold.start(stage).await?.check(stage).await
+        }
         Work::Build => {
             let built = build_release(stage).await?;
             // What says that the release is complete may reach the disk only after the release itself.
@@ -134,6 +145,33 @@ async fn remember(stage: &Stage, release: ReleaseNumber) -> Result<(), Failure> 
         database.add_release(&app, release, &wanted.commit, &wanted.subject, deploy)
     });
     added.await.map_err(|error| broken(Phase::Swap, &error))
+}
+
+/// A generation that still drains, if it can serve again and is well. If not, it drains on.
+async fn resumed(stage: &mut Stage, release: &Release, warm: &Replaced) -> Option<Ready> {
+    let resumed = match startable(stage, release).await {
+        Ok(startable) => startable.resume(warm).await,
+        Err(_) => return None, // told when the fresh start fails of it
+    };
+    let checked = match resumed {
+        Ok(started) => started.check(stage).await,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::info!(generation = %warm.generation, error, "generation can't serve again");
+            return None;
+        }
+    };
+    match checked {
+        Ok(ready) => Some(ready),
+        Err(failure) => {
+            tracing::warn!(generation = %warm.generation, cause = failure.cause, "generation is not well any more");
+            if let Err(error) = warm.keeper.drain(None).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(generation = %warm.generation, error, "keeper can't be told to drain");
+            }
+            None
+        }
+    }
 }
 
 /// A release that was built before.

@@ -79,6 +79,11 @@ impl Queue {
         }
     }
 
+    /// The running deploy, if there was one, has ended, and this one runs before the one that waits.
+    pub(super) fn put_first(&mut self, entry: Entry) {
+        self.running = Some(entry);
+    }
+
     /// The running deploy has ended: the one that waited runs now.
     pub(super) fn next(&mut self) -> Option<&Entry> {
         self.running = self.waiting.take();
@@ -151,6 +156,25 @@ mod tests {
             superseded: Some(DeployNumber(2)),
         };
         assert_eq!(push(&mut queue, 3, commit(1)), back);
+    }
+
+    #[test]
+    fn what_is_put_first_runs_before_the_one_that_waits() {
+        let mut queue = Queue::default();
+        push(&mut queue, 1, commit(1));
+        push(&mut queue, 2, commit(2));
+        queue.put_first(Entry {
+            number: DeployNumber(3),
+            goal: commit(0),
+        });
+        assert!(matches!(
+            push(&mut queue, 4, commit(0)),
+            Admission::Wait {
+                behind: DeployNumber(3),
+                superseded: Some(DeployNumber(2))
+            }
+        ));
+        assert_eq!(queue.next().unwrap().number, DeployNumber(4));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::launch::{Live, Replaced};
 use super::retire::Ended;
 use super::site::Site;
 use super::stage::stop_keeper;
+use super::trial::{self, Unfinished};
 use crate::build;
 use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::Keeper;
@@ -24,6 +25,8 @@ pub(super) struct Found {
     pub draining: Vec<Replaced>,
     /// What was live, and has no keeper any more: its instances may serve on until something else does.
     pub lost: Vec<(GenerationNumber, ReleaseNumber)>,
+    /// Whether what serves has yet to prove itself.
+    pub trial: Option<Unfinished>,
 }
 
 /// What is to be done about a generation that is remembered. Pure.
@@ -99,14 +102,21 @@ async fn recover_generation(
     releases: &[Release],
     found: &mut Found,
 ) -> Result<(), FleetError> {
-    let keeper = Keeper::find(&paths.generation(row.number))
-        .map_err(FleetError::Keep)?
-        .map(Arc::new);
+    let keeper = Keeper::find(&paths.generation(row.number)).unwrap_or_else(|error| {
+        // Whoever holds its socket is found by that, and ended as an orphan.
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(app = %app.name, generation = %row.number, error, "keeper can't be found");
+        None
+    });
+    let keeper = keeper.map(Arc::new);
     let verdict = judge(row.state, leads_to == Some(row.number), keeper.is_some());
     tracing::info!(app = %app.name, generation = %row.number, ?verdict, "generation found");
     match (verdict, keeper) {
         (Verdict::Adopt, Some(keeper)) => {
             found.live = adopt(site, app, row, releases, keeper).await?;
+            if let Some(live) = &found.live {
+                found.trial = trial::unfinished(site, &app.name, paths, live, row.deploy).await?;
+            }
         }
         (Verdict::Drain, Some(keeper)) => found.draining.push(drain(row, keeper).await),
         (Verdict::Stop, Some(keeper)) => {
@@ -225,8 +235,13 @@ fn sweep(paths: &AppPaths, releases: &[ReleaseNumber]) {
     }
 }
 
-/// Deletes the releases that are beyond the number to keep: never one that runs.
-pub(super) async fn prune_releases(site: &Site, app: &AppName, paths: &AppPaths) {
+/// Deletes the releases that are beyond the number to keep: never one that runs, nor the one that is spared.
+pub(super) async fn prune_releases(
+    site: &Site,
+    app: &AppName,
+    paths: &AppPaths,
+    spared: Option<ReleaseNumber>,
+) {
     let keep = usize::from(site.settings.borrow().keep_releases);
     let (name, paths) = (app.clone(), paths.clone());
     let pruned = site.database.run(move |database| {
@@ -235,6 +250,7 @@ pub(super) async fn prune_releases(site: &Site, app: &AppName, paths: &AppPaths)
             .generations(&name)?
             .into_iter()
             .map(|generation| generation.release)
+            .chain(spared)
             .collect();
         for number in beyond(&releases, &running, keep) {
             database.remove_release(&name, number)?;

@@ -71,7 +71,9 @@ impl Ended {
         let (limit, stop) =
             spec.map_or(DEFAULT_LIMITS, |spec| (spec.drain_limit, spec.stop_timeout));
         let socket = self.paths.generation_socket(self.generation);
-        let forced = match orphans::retire(&socket, patience.unwrap_or(limit), stop).await {
+        let paths = self.paths.generation(self.generation);
+        let patience = patience.unwrap_or(limit);
+        let forced = match orphans::retire(&paths, &socket, patience, stop).await {
             Ok(forced) => forced,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   ask ───────────────► queue ──► deploy task ──ended──► live ──keeper gone──► ask for a fresh start
-//!   look (ref ≠ live) ──►                          └────► draining ──keeper gone──► forgotten
+//!   look (ref ≠ live) ──►      ▲                     └────► draining ──keeper gone──► forgotten
+//!                              └───── swap back ◄── trial fails
 //! ```
 //!
 //! The worker never waits for a deploy: it is told when one has ended, as it is told everything else.
@@ -10,6 +11,7 @@
 mod ask;
 mod ended;
 mod status;
+mod swap_back;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use super::retire::Ended;
 use super::site::{AppRoute, Site};
 use super::stage::{gone, stop_keeper};
 use super::status::AppStatus;
+use super::trial::{self, Trial};
 use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::paths::AppPaths;
 use crate::report::{EventKind, Failure, Phase};
@@ -56,6 +59,8 @@ pub(super) enum Message {
     Ended(DeployNumber, Box<Outcome>),
     /// A keeper is gone.
     KeeperGone(GenerationNumber),
+    /// A generation has proved itself, or has not.
+    TrialOver(GenerationNumber, trial::Verdict),
     /// It is time to start a lost generation again.
     Revive,
     /// The deploy that runs is to be given up, all keepers are to be stopped, and the worker is to end.
@@ -152,6 +157,8 @@ pub(super) struct Worker {
     /// Generations that were live, and whose keeper was gone when the server started: their instances may serve on
     /// until something else does.
     lost: Vec<(GenerationNumber, ReleaseNumber)>,
+    /// What is live has yet to prove itself.
+    trial: Option<Trial>,
     /// The commit whose deploy failed last: it is not tried again just because the branch still names it.
     refused: Option<CommitId>,
     revive_after: Duration,
@@ -174,6 +181,7 @@ impl Worker {
             live: None,
             draining: BTreeMap::new(),
             lost: found.lost,
+            trial: None,
             refused: None,
             revive_after: REVIVE_AFTER,
             stopping: None,
@@ -185,6 +193,9 @@ impl Worker {
         }
         if let Some(live) = found.live {
             worker.set_live(live);
+        }
+        if let Some(unfinished) = found.trial {
+            worker.go_on_watching(unfinished);
         }
         worker.publish_route();
         if worker.live.is_none() && worker.app.live.is_some() {
@@ -215,6 +226,9 @@ impl Worker {
                 }
                 Message::Ended(number, outcome) => self.ended(number, *outcome).await,
                 Message::KeeperGone(generation) => self.keeper_gone(generation).await,
+                Message::TrialOver(generation, verdict) => {
+                    self.trial_over(generation, verdict).await;
+                }
                 Message::Revive => self.revive().await,
                 Message::Stop(reply) => self.begin_stop(reply),
             }

@@ -19,13 +19,13 @@ pub(super) struct Gauge {
 impl Gauge {
     /// Counts one more, until the guard is dropped.
     pub(super) fn open(self: &Arc<Self>) -> Open {
-        self.count.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::SeqCst);
         Open(Arc::clone(self))
     }
 
     /// How many are open now.
     pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.count.load(Ordering::SeqCst)
     }
 
     /// Waits until none is open.
@@ -46,7 +46,7 @@ pub(super) struct Open(Arc<Gauge>);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.emptied.notify_waiters();
         }
     }

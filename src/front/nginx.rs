@@ -87,7 +87,7 @@ fn head(app: &AppName, live_socket: &Path, front_group: Option<&str>) -> String 
     let group = match front_group {
         Some(group) => format!(
             "# handover lets the group `{group}` (front_group in its handover.toml) connect to apps. nginx's workers run as\n\
-             # the user in nginx.conf's `user` line: that user has to be a member of it, and nginx restarted since then.\n"
+             # the user in nginx.conf's `user` line: that user has to be a member of it, and nginx reloaded since then.\n"
         ),
         None => "# nginx's workers run as the user in nginx.conf's `user` line (www-data on Debian and Ubuntu, nginx elsewhere).\n\
              # handover lets nobody but itself connect to apps until its handover.toml names that user's group:\n\

@@ -15,6 +15,7 @@ use super::gauge::Gauges;
 use super::options::FrontOptions;
 use super::worker::{self, Command, Shared, Stage};
 use crate::process::identity::Identity;
+use crate::process::own::raise_open_files;
 use crate::process::socket::set_nonblocking;
 use crate::process::tcp::tune_listener;
 
@@ -33,6 +34,10 @@ pub fn run(options: FrontOptions) -> Result<(), FrontError> {
 async fn supervise(options: FrontOptions) -> Result<(), FrontError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(FrontError::Thread)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(FrontError::Thread)?;
+    if let Err(error) = raise_open_files() {
+        // Each request needs two descriptors; where they run out, `accept` says so.
+        tracing::warn!(%error, "can't raise the limit of open files");
+    }
     let identity = Identity::of_self().map_err(FrontError::Identity)?;
     for listener in &options.listeners {
         prepare(listener).map_err(FrontError::Listener)?;

@@ -111,6 +111,8 @@ impl Worker {
                 None => return,
                 Some(Command::LookAgain(app, done)) => {
                     self.pool.look_again(&app);
+                    // Connections are closed by their tasks, which come first now.
+                    tokio::task::yield_now().await;
                     done.send(())
                 }
                 Some(Command::StopAccepting(done)) => {
@@ -194,4 +196,42 @@ fn concerns_one_connection(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::front::gauge::Gauge;
+    use std::io::{Read, Write};
+    use std::net::TcpStream as StdStream;
+
+    #[test]
+    fn a_client_that_never_ends_its_header_is_closed() {
+        let listener = StdListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (_routes, routes) = watch::channel(Some(Arc::default()));
+        let (end, stage) = watch::channel(Stage::Serving);
+        let (_commands, commands) = mpsc::unbounded_channel();
+        let shared = Shared {
+            gauges: Arc::default(),
+            routes,
+            stage,
+            limits: Limits {
+                client_header: Duration::from_millis(100),
+                ..Limits::default()
+            },
+        };
+        let clients: Arc<Gauge> = Arc::clone(&shared.gauges.clients);
+        let thread = std::thread::spawn(|| run(shared, vec![listener], commands));
+
+        let mut idle = StdStream::connect(address).unwrap();
+        let mut slow = StdStream::connect(address).unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nX-").unwrap();
+        assert_eq!(slow.read(&mut [0; 16]).unwrap(), 0);
+        assert_eq!(idle.read(&mut [0; 16]).unwrap(), 0);
+        end.send(Stage::Ended).unwrap();
+        thread.join().unwrap().unwrap();
+        assert_eq!(clients.count(), 0);
+    }
 }

@@ -26,6 +26,8 @@ pub(super) enum FromProcess {
     Hello { instance: u32 },
     /// It accepts from the listener.
     Listening,
+    /// It has used up its copies of the listener and listens on its TCP port.
+    ListeningOnPort,
     /// It listens on something else.
     ListenElsewhere { address: String },
     /// Its upgraded connections have changed.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::oneshot;
 
 use super::journal::Journal;
@@ -71,17 +72,22 @@ async fn watch(
     mut writer: OwnedWriteHalf,
     journal: &Journal,
 ) -> std::io::Result<()> {
-    let (past, mut now) = journal.watch();
+    let mut told = journal.watch();
     write_line(&mut writer, &Reply::Done).await?;
-    for event in past {
+    for event in told.past {
         write_line(&mut writer, &event).await?;
     }
     let mut nothing = [0; 64];
     loop {
+        // Who is too slow misses lines or, much later, events; status and tail still tell.
         let event = tokio::select! {
-            event = now.recv() => match event {
+            line = told.lines.recv() => match line {
+                Ok(line) => line,
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            event = told.events.recv() => match event {
                 Ok(event) => event,
-                // Too slow: what it missed, status and tail still tell.
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return Ok(()),
             },
@@ -90,9 +96,26 @@ async fn watch(
                 _ => return Ok(()),
             },
         };
+        if !matches!(event, KeepEvent::Output { .. }) {
+            // What was printed before comes before.
+            while let Some(line) = waiting(&mut told.lines) {
+                write_line(&mut writer, &line).await?;
+            }
+        }
         write_line(&mut writer, &event).await?;
         if matches!(event, KeepEvent::Retired { .. }) {
             return Ok(());
+        }
+    }
+}
+
+/// A line that has been told already.
+fn waiting(lines: &mut Receiver<KeepEvent>) -> Option<KeepEvent> {
+    loop {
+        match lines.try_recv() {
+            Ok(line) => return Some(line),
+            Err(TryRecvError::Lagged(_)) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
         }
     }
 }

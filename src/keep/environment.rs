@@ -18,7 +18,8 @@ pub(super) const LISTENER_FD: i32 = 100;
 pub(super) const SPARE_LISTENER_FDS: std::ops::RangeInclusive<i32> = 104..=111;
 
 /// The reading ends of an instance's own stdout and stderr. It does not read them; that it has them means that
-/// writing is not an error (EPIPE) when the keeper was killed. 101 stays free: a channel shared by all processes of
+/// writing is not an error (EPIPE) when the keeper was killed. The preload reads them then; a program without it goes
+/// on until its pipe (64 KB) is full, which is time enough to replace it. 101 stays free: a channel shared by all processes of
 /// an instance could give a message to one of them only, so each connects to `app.sock` instead.
 pub(super) const OUTPUT_FDS: [i32; 2] = [102, 103];
 

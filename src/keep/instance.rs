@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::paths::GenerationPaths;
 use crate::process::child::{Ending, Group, Output, Spawn, SpawnError, describe_exit};
 use crate::report::Stream;
+use crate::time::limit_text;
 
 use super::environment::{self, LISTENER_FD, OUTPUT_FDS, SPARE_LISTENER_FDS};
 use super::output::{Outputs, pump};
@@ -58,8 +59,15 @@ impl Started {
             Ok(grace) = &mut stop => Ok(Some(grace)),
         };
         let status = match asked {
-            Ok(Some(grace)) => self.group.terminate(grace).await.map(Ending::status),
-            Ok(None) => self.group.wait().await,
+            Ok(Some(grace)) => self
+                .group
+                .terminate(grace)
+                .await
+                .map(|ending| match ending {
+                    Ending::Graceful(status) => describe_exit(status),
+                    Ending::Forced(_) => format!("killed, {} after SIGTERM", limit_text(grace)),
+                }),
+            Ok(None) => self.group.wait().await.map(describe_exit),
             Err(error) => Err(error),
         };
         // What it printed last is told before its end. Somebody who left the group may hold the pipes open.
@@ -71,7 +79,7 @@ impl Started {
         };
         let _ = timeout(LAST_OUTPUT, all_read).await;
         Ended {
-            status: status.map_or_else(|error| format!("lost: {error}"), describe_exit),
+            status: status.unwrap_or_else(|error| format!("lost: {error}")),
         }
     }
 }
@@ -87,8 +95,8 @@ pub(super) fn start(
 ) -> Result<Started, StartError> {
     let (out, out_writer) = io::pipe()?;
     let (err, err_writer) = io::pipe()?;
-    let argv = spec.command.argv();
-    let (program, args) = argv
+    let command = spec.command.argv();
+    let (program, args) = command
         .split_first()
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut spawn = Spawn::new(program)

@@ -47,6 +47,7 @@ pub(super) struct Running {
     pub(super) pid: u32,
     /// Which start of all that the keeper has made: notes of an earlier one mean nothing any more.
     pub(super) run: u64,
+    pub(super) port: u16,
     pub(super) begun: Instant,
     pub(super) identity: Option<Identity>,
     pub(super) stop: oneshot::Sender<Duration>,
@@ -61,6 +62,8 @@ pub(super) enum State {
     },
     Listening {
         running: Running,
+        /// Looks for its port, when it said that it listens there now.
+        _probe: Option<Task>,
     },
     BackingOff {
         run: u64,
@@ -122,7 +125,7 @@ impl Instance {
     pub(super) fn run(&self) -> Option<u64> {
         match &self.state {
             State::Starting { running, .. }
-            | State::Listening { running }
+            | State::Listening { running, .. }
             | State::Leaving { running, .. } => Some(running.run),
             State::BackingOff { run, .. } | State::Stopping { run, .. } => Some(*run),
             State::Ended => None,
@@ -132,7 +135,7 @@ impl Instance {
     pub(super) fn pid(&self) -> Option<u32> {
         match &self.state {
             State::Starting { running, .. }
-            | State::Listening { running }
+            | State::Listening { running, .. }
             | State::Leaving { running, .. } => Some(running.pid),
             State::Stopping { pid, .. } => Some(*pid),
             State::BackingOff { .. } | State::Ended => None,
@@ -142,7 +145,7 @@ impl Instance {
     pub(super) fn identity(&self) -> Option<&Identity> {
         match &self.state {
             State::Starting { running, .. }
-            | State::Listening { running }
+            | State::Listening { running, .. }
             | State::Leaving { running, .. } => running.identity.as_ref(),
             State::Stopping { identity, .. } => identity.as_ref(),
             State::BackingOff { .. } | State::Ended => None,
@@ -152,7 +155,7 @@ impl Instance {
     pub(super) fn ran_for(&self) -> Duration {
         match &self.state {
             State::Starting { running, .. }
-            | State::Listening { running }
+            | State::Listening { running, .. }
             | State::Leaving { running, .. } => running.begun.elapsed(),
             State::Stopping { begun, .. } => begun.elapsed(),
             State::BackingOff { .. } | State::Ended => Duration::ZERO,
@@ -172,7 +175,7 @@ impl Instance {
     pub(super) fn stop(&mut self, grace: Duration) {
         let next = match self.take_state() {
             State::Starting { running, .. }
-            | State::Listening { running }
+            | State::Listening { running, .. }
             | State::Leaving { running, .. } => stopping(running, grace),
             State::BackingOff { .. } => State::Ended,
             state @ (State::Stopping { .. } | State::Ended) => state,

@@ -13,14 +13,25 @@ use super::protocol::KeepEvent;
 const TAIL_LINES: usize = 50;
 /// How many events of a start are kept for late watchers, beside the lines.
 const START_EVENTS: usize = 100;
-/// How far a watcher may fall behind before it misses events.
-const WATCHER_BACKLOG: usize = 512;
+/// How many lines a watcher may fall behind before it misses some.
+const LINES_BACKLOG: usize = 512;
+/// How many events. Apart from the lines, so that an app that prints much makes nobody miss that it listens.
+const EVENTS_BACKLOG: usize = 256;
 
 /// The events of one generation.
 #[derive(Debug)]
 pub(super) struct Journal {
     past: Mutex<Past>,
-    watchers: Sender<KeepEvent>,
+    lines: Sender<KeepEvent>,
+    events: Sender<KeepEvent>,
+}
+
+/// What a watcher is told: the past, then what comes.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) past: Vec<KeepEvent>,
+    pub(super) lines: Receiver<KeepEvent>,
+    pub(super) events: Receiver<KeepEvent>,
 }
 
 #[derive(Debug)]
@@ -37,7 +48,8 @@ impl Journal {
                 lines: VecDeque::new(),
                 start: Some(VecDeque::new()),
             }),
-            watchers: channel(WATCHER_BACKLOG).0,
+            lines: channel(LINES_BACKLOG).0,
+            events: channel(EVENTS_BACKLOG).0,
         }
     }
 
@@ -49,7 +61,7 @@ impl Journal {
             push_bounded(start, START_EVENTS, event.clone());
         }
         // Nobody watching is no failure.
-        let _ = self.watchers.send(event);
+        let _ = self.events.send(event);
     }
 
     /// Tells a line that an instance printed.
@@ -60,9 +72,9 @@ impl Journal {
             TAIL_LINES,
             (index, stream, line.to_owned()),
         );
-        if past.start.is_some() && self.watchers.receiver_count() > 0 {
+        if past.start.is_some() && self.has_watchers() {
             // As above.
-            let _ = self.watchers.send(output(index, stream, line.to_owned()));
+            let _ = self.lines.send(output(index, stream, line.to_owned()));
         }
     }
 
@@ -72,9 +84,9 @@ impl Journal {
     }
 
     /// The past of a start (its last lines, then its events), and what comes from now on.
-    pub(super) fn watch(&self) -> (Vec<KeepEvent>, Receiver<KeepEvent>) {
+    pub(super) fn watch(&self) -> Told {
         let past = self.past();
-        let told = match &past.start {
+        let so_far = match &past.start {
             Some(start) => {
                 let lines = past.lines.iter().cloned();
                 let lines = lines.map(|(index, stream, line)| output(index, stream, line));
@@ -82,7 +94,11 @@ impl Journal {
             }
             None => Vec::new(),
         };
-        (told, self.watchers.subscribe())
+        Told {
+            past: so_far,
+            lines: self.lines.subscribe(),
+            events: self.events.subscribe(),
+        }
     }
 
     /// The last lines, oldest first.
@@ -93,7 +109,7 @@ impl Journal {
 
     /// Whether anybody watches.
     pub(super) fn has_watchers(&self) -> bool {
-        self.watchers.receiver_count() > 0
+        self.events.receiver_count() > 0
     }
 
     fn past(&self) -> MutexGuard<'_, Past> {
@@ -126,14 +142,14 @@ mod tests {
         let journal = Journal::new();
         journal.line(0, Stream::Out, "hello");
         journal.tell(KeepEvent::Ready { instances: 1 });
-        let (past, _now) = journal.watch();
-        assert_eq!(past.len(), 2);
+        assert_eq!(journal.watch().past.len(), 2);
         journal.commit();
-        let (past, mut now) = journal.watch();
-        assert!(past.is_empty());
+        let mut told = journal.watch();
+        assert!(told.past.is_empty());
         journal.line(0, Stream::Out, "not told");
         journal.tell(KeepEvent::Undrained);
-        assert_eq!(now.try_recv().unwrap(), KeepEvent::Undrained);
+        assert_eq!(told.events.try_recv().unwrap(), KeepEvent::Undrained);
+        assert!(told.lines.try_recv().is_err());
         assert_eq!(journal.tail(), ["hello", "not told"]);
     }
 }

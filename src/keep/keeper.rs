@@ -13,26 +13,19 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::paths::GenerationPaths;
 use crate::process::identity::Identity;
-use crate::report::Stream;
 use crate::time::{Timestamp, Took};
 
 use super::channel::{FromProcess, Processes, ToProcess};
-use super::environment::free_ports;
-use super::instance::{self, Ended};
-use super::instances::{Instance, Leaving, Running, State, Task};
+use super::instance::Ended;
+use super::instances::{Instance, Leaving, State, Task};
 use super::journal::Journal;
 use super::notes::{Note, Notes};
 use super::output::Outputs;
-use super::probe;
 use super::protocol::{KeepEvent, ModeName, Reply};
 use super::record::{Processes as Record, write_json};
 use super::relay::Relay;
 use super::restart::AfterExit;
 use super::spec::Spec;
-
-/// After which silence of a program that has the preload (and so would say that it listens) it is looked whether it
-/// accepts without saying so.
-const SILENCE: Duration = Duration::from_secs(2);
 
 /// What the generation is about.
 #[derive(Debug)]
@@ -127,7 +120,7 @@ impl Keeper {
 
     fn take(&mut self, note: Note) {
         match note {
-            Note::Asked { request, reply } => self.asked(request, reply),
+            Note::Asked { request, reply } => self.asked(&request, reply),
             Note::ProcessCame {
                 key,
                 instance,
@@ -157,70 +150,6 @@ impl Keeper {
         })
     }
 
-    /// Starts an instance and gives the state that it is in then.
-    pub(super) fn start(&mut self, index: u32) -> State {
-        self.next_run += 1;
-        let run = self.next_run;
-        match self.try_start(index, run) {
-            Ok(state) => state,
-            Err(error) => {
-                let error = chain(&error);
-                self.outputs.remark(index, &format!("failed to {error}"));
-                self.journal.line(index, Stream::Err, &error);
-                self.journal.tell(KeepEvent::StartFailed { index, error });
-                // As if it had ended at once: in a generation that serves it is tried again.
-                self.after_end(index, run, "could not be started", Duration::ZERO)
-            }
-        }
-    }
-
-    fn try_start(&mut self, index: u32, run: u64) -> Result<State, instance::StartError> {
-        let port = free_ports(1, &[])?[0];
-        let (spec, paths) = (&self.spec, &self.paths);
-        let started = instance::start(spec, paths, &self.listener, &self.outputs, index, port)?;
-        let pid = started.pid();
-        let (stop, stopped) = oneshot::channel();
-        let notes = self.notes.clone();
-        tokio::spawn(async move {
-            let ended = started.see_to_its_end(stopped).await;
-            notes.send(Note::Ended { index, run, ended });
-        });
-        let look = probe::Start {
-            index,
-            run,
-            pid,
-            port,
-            socket: self.spec.socket.clone(),
-            knock_after: if self.spec.preload {
-                SILENCE
-            } else {
-                Duration::ZERO
-            },
-        };
-        Ok(State::Starting {
-            running: Running {
-                pid,
-                run,
-                begun: Instant::now(),
-                identity: Identity::of(pid).ok(),
-                stop,
-            },
-            _probe: Task::spawn(probe::watch(look, self.notes.clone())),
-        })
-    }
-
-    fn restart(&mut self, index: u32, run: u64) {
-        if self.instance(index, Some(run)).is_none() {
-            return;
-        }
-        let state = self.start(index);
-        if let Some(instance) = self.instance(index, None) {
-            instance.restarts += 1;
-            instance.enter(state);
-        }
-        self.record();
-    }
-
     fn process_came(&mut self, key: u64, index: u32, outbox: mpsc::Sender<ToProcess>) {
         let leaving = self
             .instance(index, None)
@@ -245,6 +174,7 @@ impl Keeper {
         match said {
             FromProcess::Hello { .. } => {}
             FromProcess::Listening => self.listening(index, None, None),
+            FromProcess::ListeningOnPort => self.look_for_port(index),
             FromProcess::ListenElsewhere { address } => {
                 let address = crate::report::clean_line(address.as_bytes());
                 self.outputs
@@ -257,53 +187,6 @@ impl Keeper {
                 self.processes.counted(key, counts);
                 self.processes.answered(key);
             }
-        }
-    }
-
-    fn relay_to(&mut self, index: u32, run: u64, address: std::net::SocketAddr) {
-        if self.instance(index, Some(run)).is_none() {
-            return;
-        }
-        if self.relay.is_none() {
-            match Relay::start(&self.listener) {
-                Ok(relay) => self.relay = Some(relay),
-                Err(error) => {
-                    tracing::error!(%error, "can't relay");
-                    return;
-                }
-            }
-        }
-        if let Some(relay) = &self.relay {
-            relay.add(index, address);
-        }
-        self.listening(index, Some(run), Some(address.to_string()));
-    }
-
-    /// An instance listens, as it says itself (`run` is unknown then) or as was seen.
-    fn listening(&mut self, index: u32, run: Option<u64>, relayed_to: Option<String>) {
-        let Some(instance) = self.instance(index, run) else {
-            return;
-        };
-        let next = match instance.take_state() {
-            State::Starting { running, .. } => State::Listening { running },
-            other => {
-                instance.state = other;
-                return;
-            }
-        };
-        instance.enter(next);
-        let remark = match &relayed_to {
-            Some(address) => format!("listens, relayed to {address}"),
-            None => "listens".to_owned(),
-        };
-        self.outputs.remark(index, &remark);
-        self.journal
-            .tell(KeepEvent::Listening { index, relayed_to });
-        let all = self.instances.iter().all(Instance::is_listening);
-        if all && !self.told_ready {
-            self.told_ready = true;
-            let instances = self.spec.instances;
-            self.journal.tell(KeepEvent::Ready { instances });
         }
     }
 
@@ -336,7 +219,13 @@ impl Keeper {
     }
 
     /// Tells that an instance ended without being told to, and gives the state that follows.
-    fn after_end(&mut self, index: u32, run: u64, status: &str, ran_for: Duration) -> State {
+    pub(super) fn after_end(
+        &mut self,
+        index: u32,
+        run: u64,
+        status: &str,
+        ran_for: Duration,
+    ) -> State {
         let mode = self.mode.name();
         let after = match self
             .instances

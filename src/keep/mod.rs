@@ -39,6 +39,7 @@ mod restart;
 mod role;
 mod scale;
 mod spec;
+mod starts;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! Instances whose keeper was killed.
 //!
-//! They serve on, because they hold the listener themselves; that is also how they are found. No process table of ours
-//! has to be right for it: whoever has the generation's listening socket open, by the kernel's own account, belongs to
-//! the generation, npm's children and cluster workers included, and nobody else does.
+//! They serve on, because they hold the listener themselves; that is also how they are found: whoever has the
+//! generation's listening socket open, by the kernel's own account, belongs to the generation, npm's children and
+//! cluster workers included, and nobody else does. A cluster may have used up all its copies, so those of whose group
+//! the keeper wrote down the leader, and whose leader still runs, belong to it too.
 
 use std::fs::{read_dir, read_link};
 use std::path::{Path, PathBuf};
@@ -10,18 +11,35 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::process::child::Signal;
+use crate::paths::GenerationPaths;
+use crate::process::child::{Signal, members};
 use crate::process::identity::{Identity, PidFd};
 use crate::slot;
 
 use super::KeepError;
 use super::drain::{DrainEnd, until_empty};
+use super::record::Processes;
 
 /// How long killed processes may take to vanish.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The processes that hold a generation's listener. Where the keeper runs it is among them.
-pub fn find(socket: &Path) -> Result<Vec<Identity>, KeepError> {
+/// The processes of a generation. Where the keeper runs it is among them.
+pub fn find(paths: &GenerationPaths, socket: &Path) -> Result<Vec<Identity>, KeepError> {
+    let mut found = holders(socket)?;
+    let recorded = Processes::read(paths)?.map(|processes| processes.instances);
+    let leaders = recorded.unwrap_or_default();
+    let living = leaders.iter().filter(|leader| leader.is_alive());
+    for pid in living.flat_map(|leader| members(leader.pid)) {
+        if let Ok(identity) = Identity::of(pid)
+            && !found.contains(&identity)
+        {
+            found.push(identity);
+        }
+    }
+    Ok(found)
+}
+
+fn holders(socket: &Path) -> Result<Vec<Identity>, KeepError> {
     let failed = |source| KeepError::Processes {
         dir: socket.to_owned(),
         source,
@@ -50,6 +68,7 @@ fn holds(pid: u32, socket: &Path) -> bool {
 /// processes (SIGTERM, `stop_timeout`, SIGKILL). Returns how many connections were ended by force. What is left on
 /// disk is for [`slot::remove_generation`].
 pub async fn retire(
+    paths: &GenerationPaths,
     socket: &Path,
     limit: Duration,
     stop_timeout: Duration,
@@ -58,13 +77,14 @@ pub async fn retire(
         DrainEnd::Empty => 0,
         DrainEnd::Limit { open } => open,
     };
-    signal_and_wait(socket, Signal::SIGTERM, stop_timeout).await?;
-    signal_and_wait(socket, Signal::SIGKILL, KILL_PATIENCE).await?;
+    signal_and_wait(paths, socket, Signal::SIGTERM, stop_timeout).await?;
+    signal_and_wait(paths, socket, Signal::SIGKILL, KILL_PATIENCE).await?;
     Ok(forced)
 }
 
 /// Signals all that there are, and waits until they have ended.
 async fn signal_and_wait(
+    paths: &GenerationPaths,
     socket: &Path,
     signal: Signal,
     patience: Duration,
@@ -74,7 +94,7 @@ async fn signal_and_wait(
         source,
     };
     let mut open = Vec::new();
-    for identity in find(socket)? {
+    for identity in find(paths, socket)? {
         if let Some(pidfd) = PidFd::open(&identity).map_err(failed)? {
             pidfd.signal(signal).map_err(failed)?;
             open.push(pidfd);

@@ -76,6 +76,9 @@
     }
     var fd = takeListener(wanted.fd);
     if (fd < 0) {
+      server.once('listening', function () {
+        quietly(function () { send({ type: 'listening-on-port' }); });
+      });
       // Only a descriptor of ours has to be replaced; a listen on the port is right as it is.
       return byFd ? withCallback([{ port: PORT, host: '127.0.0.1', backlog: BACKLOG }], args) : null;
     }

@@ -69,7 +69,7 @@ pub struct Open {
     pub established: u64,
     /// Connections that wait to be accepted.
     pub queued: u64,
-    /// Of those accepted, the ones that the app's processes call upgraded (WebSockets). `None`: none of them says so.
+    /// Of those accepted, the ones that the app's processes call upgraded (`WebSockets`). `None`: none of them says so.
     pub upgraded: Option<u64>,
 }
 

@@ -6,6 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::slot;
 
+use crate::process::own::release_program_text;
+
 use super::instances::Instance;
 use super::keeper::{Awaited, Keeper, Mode, Pending};
 use super::notes::Note;
@@ -16,8 +18,8 @@ use super::protocol::{Open, Reply, Request, Status};
 const ANSWER_TIME: Duration = Duration::from_millis(250);
 
 impl Keeper {
-    pub(super) fn asked(&mut self, request: Request, reply: oneshot::Sender<Reply>) {
-        let answer = match request {
+    pub(super) fn asked(&mut self, request: &Request, reply: oneshot::Sender<Reply>) {
+        let answer = match *request {
             Request::Status => Reply::Status(self.status()),
             Request::Tail => Reply::Tail {
                 lines: self.journal.tail(),
@@ -47,6 +49,7 @@ impl Keeper {
                 }
                 self.mode = Mode::Serving;
                 self.journal.commit();
+                tokio::spawn(rest());
                 Reply::Done
             }
             Mode::Serving | Mode::Draining(_) => Reply::Done,
@@ -120,5 +123,15 @@ impl Keeper {
 pub(super) fn refuse(reason: impl Into<String>) -> Reply {
     Reply::Refused {
         reason: reason.into(),
+    }
+}
+
+/// What starting has touched of the program is not needed by a keeper that only waits: it is given back once the
+/// excitement of the swap is over.
+async fn rest() {
+    const EXCITEMENT: Duration = Duration::from_secs(1);
+    tokio::time::sleep(EXCITEMENT).await;
+    if let Err(error) = release_program_text() {
+        tracing::debug!(%error, "program text can't be given back");
     }
 }

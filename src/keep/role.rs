@@ -35,6 +35,7 @@ const PRELOAD: &str = include_str!("preload.cjs");
 /// Runs the keeper of the generation in `dir` (which holds its `spec.json`) until the generation has ended. Says
 /// `ready` on standard output, or what is wrong, and closes it.
 pub fn run(dir: &Path) -> Result<(), KeepError> {
+    abort_on_panic();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -51,6 +52,15 @@ pub fn run(dir: &Path) -> Result<(), KeepError> {
         silence_stdout().map_err(KeepError::SetUp)?;
         role.run().await
     })
+}
+
+/// Unwinding would drop, and so kill, the instances on its way out. As after SIGKILL they shall serve on instead.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 /// A starter that has gone away meanwhile does not matter.

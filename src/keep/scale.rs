@@ -74,7 +74,7 @@ impl Keeper {
             return;
         };
         let next = match instance.take_state() {
-            State::Listening { running } if relayed.is_some() || can_be_asked => {
+            State::Listening { running, .. } if relayed.is_some() || can_be_asked => {
                 let run = running.run;
                 let step = match relayed {
                     Some(open) => Leaving::Emptying {

@@ -1,7 +1,11 @@
 //! What a role changes about its own process.
 
+use std::ffi::c_void;
 use std::io;
+use std::path::Path;
+use std::ptr::NonNull;
 
+use nix::sys::mman::{MmapAdvise, madvise};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Points standard output to `/dev/null`, which closes what it was: whoever reads it sees the end.
@@ -25,4 +29,68 @@ pub fn page_size() -> u64 {
         .flatten()
         .and_then(|size| size.try_into().ok())
         .unwrap_or(4096)
+}
+
+/// Takes the pages of the program's own code out of this process's resident memory. They are clean and shared, stay in
+/// the page cache, and come back one by one when they are needed.
+pub fn release_program_text() -> io::Result<()> {
+    let program = std::fs::read_link("/proc/self/exe")?;
+    for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
+        if let Some((start, length)) = text_of(line, &program) {
+            // SAFETY: the range is a private mapping of a file, readable and executable and never writable, so that no
+            // page of it can differ from the file: dropped pages are read again from the same file, with the same
+            // content. (The file itself can't be written while it runs: ETXTBSY.)
+            unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED)? };
+        }
+    }
+    Ok(())
+}
+
+/// The range that a line of `/proc/PID/maps` gives to the code of this program.
+fn text_of(line: &str, program: &Path) -> Option<(NonNull<c_void>, usize)> {
+    let mut words = line.split_ascii_whitespace();
+    let (range, mode) = (words.next()?, words.next()?);
+    let path = line.splitn(6, ' ').nth(5)?.trim_start();
+    if mode != "r-xp" || Path::new(path) != program {
+        return None;
+    }
+    let (start, end) = range.split_once('-')?;
+    let (start, end) = (
+        usize::from_str_radix(start, 16).ok()?,
+        usize::from_str_radix(end, 16).ok()?,
+    );
+    let length = end.checked_sub(start)?;
+    Some((
+        NonNull::new(std::ptr::with_exposed_provenance_mut(start))?,
+        length,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_code_of_the_program_itself_is_meant() {
+        let program = Path::new("/opt/hand over");
+        let code = "55d0c000-55d0e000 r-xp 00001000 fe:00 123    /opt/hand over";
+        assert_eq!(
+            text_of(code, program).map(|(_, length)| length),
+            Some(0x2000)
+        );
+        for other in [
+            "55d0c000-55d0e000 r--p 00001000 fe:00 123    /opt/hand over",
+            "55d0c000-55d0e000 rw-p 00001000 fe:00 123    /opt/hand over",
+            "55d0c000-55d0e000 r-xp 00001000 fe:00 123    /usr/lib/libc.so.6",
+            "55d0c000-55d0e000 r-xp 00000000 00:00 0      [vdso]",
+        ] {
+            assert_eq!(text_of(other, program), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_program_runs_on_without_its_text() {
+        release_program_text().unwrap();
+        assert_eq!("the same as before".len(), 18);
+    }
 }

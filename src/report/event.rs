@@ -109,6 +109,8 @@ pub enum Origin {
     Ref,
     /// `handover restart` or `handover scale`, or a keeper that was lost: a new generation of the live release.
     Restart,
+    /// A version that kept crashing after its swap: back to the release before.
+    SwapBack,
 }
 
 impl Origin {
@@ -119,6 +121,7 @@ impl Origin {
             Self::Command => "command",
             Self::Ref => "ref",
             Self::Restart => "restart",
+            Self::SwapBack => "swap_back",
         }
     }
 }
@@ -127,8 +130,14 @@ impl std::str::FromStr for Origin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Push, Self::Command, Self::Ref, Self::Restart]
-            .into_iter()
+        const ALL: [Origin; 5] = [
+            Origin::Push,
+            Origin::Command,
+            Origin::Ref,
+            Origin::Restart,
+            Origin::SwapBack,
+        ];
+        ALL.into_iter()
             .find(|origin| origin.name() == text)
             .ok_or_else(|| format!("`{text}` is not an origin"))
     }
@@ -217,6 +226,15 @@ pub enum EventKind {
         /// The commit of the newer push.
         by: CommitId,
     },
+    /// What this deploy had made live did not stay up, and what was live before serves again. Comes after the end.
+    SwappedBack {
+        /// The release of this deploy.
+        from: ReleaseNumber,
+        /// The release that serves again.
+        to: ReleaseNumber,
+        /// Why, in one line.
+        cause: String,
+    },
     /// A generation that was drained is gone. Comes after the end.
     Retired {
         /// The generation.
@@ -284,11 +302,11 @@ pub enum Verdict {
 }
 
 impl Event {
-    /// The verdict, if this event is the last that a pusher is shown.
+    /// The verdict, if this event is the last that a pusher is shown, or, for whoever looks later, takes that one back.
     pub fn verdict(&self) -> Option<Verdict> {
         match &self.kind {
             EventKind::Live { .. } => Some(Verdict::Live),
-            EventKind::Failed(_) => Some(Verdict::Failed),
+            EventKind::Failed(_) | EventKind::SwappedBack { .. } => Some(Verdict::Failed),
             EventKind::Superseded { .. } => Some(Verdict::Superseded),
             EventKind::Accepted { .. }
             | EventKind::Waiting { .. }

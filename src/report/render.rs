@@ -101,6 +101,12 @@ impl Renderer {
                 String::new(),
                 format!("error: superseded by {}", by.short()),
             ],
+            EventKind::SwappedBack { from, to, cause } => vec![
+                String::new(),
+                format!("error: watch: {cause}"),
+                format!("release {to} serves again in place of release {from}"),
+                format!("hint: what it printed: handover logs {}", event.app),
+            ],
             EventKind::Retired {
                 release,
                 forced,

@@ -6,8 +6,8 @@
 //! as one or the other, and is never missed: both are states of the same entry.
 //!
 //! The table is read by hand and in pieces. It holds every UNIX socket of the machine, the `procfs` crate makes an
-//! entry with three strings of each, and a keeper at rest should stay small: with 5,000 connections (10,000 lines)
-//! this takes a third of the time and 32 KB in place of 3 MB.
+//! entry of each, and a keeper should stay small: with 5,000 connections (10,000 lines) that grew a process by 0.8 MB,
+//! and this by 32 KB. Both take the time that the kernel takes to write the table.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -27,6 +27,13 @@ pub enum DeployState {
         /// For this reason.
         cause: String,
     },
+    /// It went live, did not stay up, and what was live before serves again.
+    SwappedBack {
+        /// The release that it went live as.
+        release: ReleaseNumber,
+        /// How it did not stay up.
+        cause: String,
+    },
     /// A newer push took its place.
     Superseded,
     /// `serve` ended while it ran.
@@ -41,6 +48,7 @@ impl DeployState {
             Self::Running => "running",
             Self::Live { .. } => "live",
             Self::Failed { .. } => "failed",
+            Self::SwappedBack { .. } => "swapped_back",
             Self::Superseded => "superseded",
             Self::Interrupted => "interrupted",
         }
@@ -49,7 +57,11 @@ impl DeployState {
     fn ended(&self) -> bool {
         match self {
             Self::Waiting | Self::Running => false,
-            Self::Live { .. } | Self::Failed { .. } | Self::Superseded | Self::Interrupted => true,
+            Self::Live { .. }
+            | Self::Failed { .. }
+            | Self::SwappedBack { .. }
+            | Self::Superseded
+            | Self::Interrupted => true,
         }
     }
 }
@@ -128,6 +140,9 @@ impl Database {
             DeployState::Failed { phase, cause } => {
                 (None, Some(phase.name()), Some(cause.as_str()))
             }
+            DeployState::SwappedBack { release, cause } => {
+                (Some(release.0), None, Some(cause.as_str()))
+            }
             DeployState::Waiting
             | DeployState::Running
             | DeployState::Superseded
@@ -205,6 +220,10 @@ fn read_deploy(row: &Row<'_>) -> rusqlite::Result<Deploy> {
             },
             "failed" => DeployState::Failed {
                 phase: parsed(row, "phase")?,
+                cause: row.get("cause")?,
+            },
+            "swapped_back" => DeployState::SwappedBack {
+                release: ReleaseNumber(row.get("release")?),
                 cause: row.get("cause")?,
             },
             "superseded" => DeployState::Superseded,

@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use super::error::StateError;
 
 /// Each entry takes the database one version further; `user_version` counts them. Never changed once released.
-const MIGRATIONS: &[&str] = &[r"
+const MIGRATIONS: &[&str] = &[
+    r"
     CREATE TABLE apps (
         name            TEXT PRIMARY KEY,
         branch          TEXT NOT NULL,
@@ -62,7 +63,30 @@ const MIGRATIONS: &[&str] = &[r"
         ended_at  TEXT,
         PRIMARY KEY (app, number)
     ) STRICT;
-"];
+",
+    // A state of deploys more; SQLite can't change a CHECK.
+    r"
+    ALTER TABLE deploys RENAME TO deploys_before;
+    CREATE TABLE deploys (
+        app       TEXT NOT NULL REFERENCES apps(name) ON DELETE CASCADE,
+        number    INTEGER NOT NULL,
+        origin    TEXT NOT NULL,
+        branch    TEXT NOT NULL,
+        commit_id TEXT NOT NULL,
+        subject   TEXT NOT NULL,
+        from_id   TEXT,
+        state     TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'live', 'failed', 'superseded', 'interrupted', 'swapped_back')),
+        release   INTEGER,
+        phase     TEXT,
+        cause     TEXT,
+        began_at  TEXT NOT NULL,
+        ended_at  TEXT,
+        PRIMARY KEY (app, number)
+    ) STRICT;
+    INSERT INTO deploys SELECT * FROM deploys_before;
+    DROP TABLE deploys_before;
+",
+];
 
 /// Brings the database to the version of this binary; refuses one from a newer binary.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StateError> {

@@ -7,7 +7,11 @@ const [path, version] = process.argv.slice(2);
 
 const text = (res, words) => res.writeHead(200, { 'Content-Type': 'text/plain' }).end(`${words}\n`);
 
+let answered = 0;
+
 const server = createServer((req, res) => {
+  if (req.url === '/answered') return text(res, answered);
+  res.on('finish', () => { answered += 1; });
   res.setHeader('X-App-Version', version);
   const url = new URL(req.url, 'http://app');
   if (url.pathname === '/slow') return setTimeout(() => text(res, version), Number(url.searchParams.get('ms')));
@@ -43,6 +47,7 @@ server.on('upgrade', (req, socket) => {
     + `Sec-WebSocket-Accept: ${accept}\r\nX-App-Version: ${version}\r\n\r\n`);
   let held = Buffer.alloc(0);
   socket.on('error', () => socket.destroy());
+  socket.on('end', () => socket.end());
   socket.on('data', (data) => {
     held = Buffer.concat([held, data]);
     while (held.length >= 6 && held.length >= 6 + (held[1] & 127)) {

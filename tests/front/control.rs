@@ -30,6 +30,17 @@ async fn the_status_tells_who_the_front_is_and_what_it_has_open() {
 }
 
 #[tokio::test]
+async fn the_front_may_open_as_many_files_as_the_system_lets_it() {
+    let rig = Rig::start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", rig.front.pid())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<&str> = line.unwrap().split_whitespace().skip(3).collect();
+    assert_eq!(numbers[0], numbers[1]);
+}
+
+#[tokio::test]
 async fn the_control_socket_is_for_its_owner_and_survives_nonsense() {
     let rig = Rig::start().await;
     let mode = std::fs::metadata(rig.path("front.sock")).unwrap();

@@ -83,6 +83,49 @@ async fn lengths_stay_lengths_and_chunks_stay_chunks() {
 }
 
 #[tokio::test]
+async fn targets_pass_as_they_are() {
+    let rig = Rig::start().await;
+    let _shop = reflecting(&rig);
+    let mut client = rig.connect().await;
+    for target in [
+        "/?",
+        "/a//b/../c;d=1?x=%2F&y",
+        "//other.test/x",
+        "/[id]|{a}\"b",
+        "/caf\u{e9}?\u{2603}",
+        "/a@b:c",
+    ] {
+        let answer = client
+            .ask(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"))
+            .await;
+        let start = format!("GET {target} HTTP/1.1\r\n");
+        assert!(
+            answer.text().starts_with(&start),
+            "{target}: {}",
+            answer.text()
+        );
+    }
+    let all = client.ask("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(
+        all.text().starts_with("OPTIONS * HTTP/1.1\r\n"),
+        "{}",
+        all.text()
+    );
+}
+
+#[tokio::test]
+async fn methods_that_nobody_knows_pass() {
+    let rig = Rig::start().await;
+    let _shop = reflecting(&rig);
+    for method in ["PROPFIND", "X-odd", "PURGE"] {
+        let answer = rig
+            .ask(&format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"))
+            .await;
+        assert!(answer.text().starts_with(method), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn a_chunked_answer_stays_chunked() {
     let rig = Rig::start().await;
     let bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
@@ -276,6 +319,9 @@ async fn answers_without_a_body_have_none_and_keep_the_connection() {
             let answer = match head.start().split(' ').nth(1).unwrap() {
                 "/204" => "HTTP/1.1 204 No Content\r\nX-Seen: 1\r\n\r\n",
                 "/304" => "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n",
+                // Lengths that belong to the answer to a GET, and that nobody may wait for.
+                "/304-sized" => "HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\n\r\n",
+                "/204-sized" => "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
                 "/chunked" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Seen: 1\r\n\r\n",
                 _sized => "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
             };
@@ -289,6 +335,8 @@ async fn answers_without_a_body_have_none_and_keep_the_connection() {
         ("GET", "/204", 204),
         ("HEAD", "/chunked", 200),
         ("GET", "/304", 304),
+        ("GET", "/304-sized", 304),
+        ("GET", "/204-sized", 204),
         ("HEAD", "/204", 204),
     ] {
         client

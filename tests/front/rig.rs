@@ -61,10 +61,13 @@ impl Rig {
         rig
     }
 
-    /// Starts another front with the same sockets and waits until it answers.
-    pub(crate) async fn start_again(&mut self) {
-        self.front = spawn_front(self.dir.path(), &self.listener, &[]);
+    /// Starts another front with the same sockets and waits until it answers. Gives the one before, which ends when it
+    /// is dropped.
+    pub(crate) async fn start_again(&mut self) -> Group {
+        let next = spawn_front(self.dir.path(), &self.listener, &[]);
+        let before = std::mem::replace(&mut self.front, next);
         self.client().await;
+        before
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -65,6 +65,8 @@ async fn once_told_of_a_publish_the_front_holds_nothing_idle_to_the_old_one() {
     let new = rig.live("g2.sock", "new");
     let mut control = rig.client().await;
     control.published(&APP.parse().unwrap()).await.unwrap();
+    let upstream = control.status().await.unwrap().upstream;
+    assert!(upstream.is_empty(), "closed before the reply: {upstream:?}");
     eventually("the old one has no connection", async || old.open() == 0).await;
     for client in &mut clients {
         assert_eq!(client.ask(&get("a")).await.text(), "new");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use handover::ids::{GenerationNumber, ReleaseNumber};
 use handover::keep::{Command, InstanceState, KeepEvent, Keeper, LogLimits, Spec, Status, Watch};
-use handover::paths::{AppPaths, Layout, Surroundings};
+use handover::paths::{AppPaths, GenerationPaths, Layout, Surroundings};
 use handover::process::identity::Identity;
 use handover::slot;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -100,7 +100,11 @@ impl App {
     pub(crate) async fn start(&self, spec: Spec) -> Generation {
         let paths = self.paths.generation(spec.generation);
         let keeper = Keeper::start(Path::new(EXE), &paths, &spec).await.unwrap();
-        Generation { keeper, spec }
+        Generation {
+            keeper,
+            spec,
+            paths,
+        }
     }
 
     /// Starts `node server.js` and waits until it serves.
@@ -119,6 +123,7 @@ impl App {
 pub(crate) struct Generation {
     pub(crate) keeper: Keeper,
     pub(crate) spec: Spec,
+    pub(crate) paths: GenerationPaths,
 }
 
 impl Generation {
@@ -191,7 +196,8 @@ impl Generation {
 impl Drop for Generation {
     fn drop(&mut self) {
         // After a test that failed half-way. Those who hold the listener are this generation's and nobody else's.
-        for identity in handover::keep::orphans::find(&self.spec.socket).unwrap_or_default() {
+        let found = handover::keep::orphans::find(&self.paths, &self.spec.socket);
+        for identity in found.unwrap_or_default() {
             kill(&identity);
         }
     }
@@ -207,7 +213,7 @@ pub(crate) fn kill(identity: &Identity) {
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(BOUND, future).await {
         Ok(value) => value,
-        Err(_) => panic!("no {what} within {BOUND:?}"),
+        Err(elapsed) => panic!("no {what} within {BOUND:?}: {elapsed}"),
     }
 }
 
@@ -324,83 +330,4 @@ pub(crate) async fn echo(stream: &mut UnixStream, word: &str) {
     let mut back = vec![0; word.len()];
     stream.read_exact(&mut back).await.unwrap();
     assert_eq!(back, word.as_bytes());
-}
-
-/// Requests without a pause, each on a connection of its own, until told to stop: how many were answered, and what
-/// went wrong.
-pub(crate) struct Load {
-    stop: tokio::sync::watch::Sender<()>,
-    tasks: Vec<tokio::task::JoinHandle<(u64, Vec<String>)>>,
-    served: std::sync::Arc<std::sync::atomic::AtomicU64>,
-}
-
-impl Load {
-    pub(crate) fn start(socket: &Path, clients: usize) -> Self {
-        let (stop, stopped) = tokio::sync::watch::channel(());
-        let served = std::sync::Arc::<std::sync::atomic::AtomicU64>::default();
-        let tasks = (0..clients)
-            .map(|client| {
-                let (socket, stopped) = (socket.to_owned(), stopped.clone());
-                let served = std::sync::Arc::clone(&served);
-                tokio::spawn(async move {
-                    let (mut good, mut bad) = (0, Vec::new());
-                    let mut kept = None;
-                    while !stopped.has_changed().unwrap_or(true) {
-                        let result = if client % 2 == 0 {
-                            get(&socket, "/").await.map(|_| ())
-                        } else {
-                            pooled(&socket, &mut kept).await
-                        };
-                        match result {
-                            Ok(()) => {
-                                good += 1;
-                                served.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                            }
-                            Err(error) => bad.push(error.to_string()),
-                        }
-                    }
-                    (good, bad)
-                })
-            })
-            .collect();
-        Self {
-            stop,
-            tasks,
-            served,
-        }
-    }
-
-    /// Waits until so many more requests have been answered.
-    pub(crate) async fn go_on_for(&self, requests: u64) {
-        let count = || self.served.load(std::sync::atomic::Ordering::Relaxed);
-        let before = count();
-        until("answers", async || {
-            (count() >= before + requests).then_some(())
-        })
-        .await;
-    }
-
-    pub(crate) async fn finish(self) -> (u64, Vec<String>) {
-        drop(self.stop);
-        let mut all = (0, Vec::new());
-        for task in self.tasks {
-            let (good, bad) = within("end of the load", task).await.unwrap();
-            all.0 += good;
-            all.1.extend(bad);
-        }
-        all
-    }
-}
-
-/// As a front with a pool does: the connection is used again unless the answer said `close`.
-async fn pooled(socket: &Path, kept: &mut Option<UnixStream>) -> std::io::Result<()> {
-    let mut stream = match kept.take() {
-        Some(stream) => stream,
-        None => UnixStream::connect(socket).await?,
-    };
-    let head = exchange(&mut stream, "/").await?;
-    if !head.contains("connection: close") {
-        *kept = Some(stream);
-    }
-    Ok(())
 }

@@ -4,13 +4,22 @@
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)] // each test binary uses its part
 
 pub mod http;
+pub mod invariants;
+pub mod load;
+pub mod nginx;
 pub mod project;
 pub mod server;
+pub mod steady;
 pub mod wait;
+pub mod watch;
+pub mod ws;
 
+pub use nginx::Nginx;
 pub use project::{Project, Pushed};
 pub use server::Server;
 pub use wait::until;
+pub use watch::Visitor;
+pub use ws::WebSocket;
 
 /// Whether a test that needs what this machine lacks may be skipped: never in CI.
 pub fn skip(why: &str) {

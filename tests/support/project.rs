@@ -46,8 +46,13 @@ impl Project {
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/apps")
             .join(name);
+        Self::of(&fixture)
+    }
+
+    /// A copy of a directory, committed.
+    pub fn of(dir: &Path) -> Self {
         let project = Self::empty();
-        copy(&fixture, project.path());
+        copy(dir, project.path());
         project.commit("the first version");
         project
     }

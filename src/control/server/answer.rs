@@ -58,7 +58,6 @@ impl From<FleetError> for Refused {
             | FleetError::Slot(_)
             | FleetError::Directory { .. }
             | FleetError::Scale { .. }
-            | FleetError::Keep(_)
             | FleetError::BeingStopped(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self {

@@ -1,8 +1,9 @@
 //! Deploys: begun, joined, watched afterwards.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use serde::Deserialize;
 
 use super::Shared;
 use super::answer::{Refused, chain, journal_lines, lines};
@@ -124,17 +125,25 @@ pub(super) async fn follow(
     }
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    follow: bool,
+}
+
+/// What has happened in a deploy so far; followed to its end where that is wanted.
 pub(super) async fn events(
     State(fleet): Shared,
     Path((app, number)): Path<(AppName, DeployNumber)>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Response, Refused> {
     match fleet.journal(&app, Some(number)).await? {
-        Some(journal) => Ok(journal_lines(Vec::new(), Some(&journal))),
-        None => recorded(&fleet, &app, number).await,
+        Some(journal) if wanted.follow => Ok(journal_lines(Vec::new(), Some(&journal))),
+        Some(_) | None => recorded(&fleet, &app, number).await,
     }
 }
 
-/// What was recorded of a deploy that has ended.
+/// What is recorded of a deploy.
 async fn recorded(fleet: &Fleet, app: &AppName, number: DeployNumber) -> Result<Response, Refused> {
     let path = fleet.site().layout.app(app).deploy_log(number);
     match tokio::fs::read_to_string(&path).await {

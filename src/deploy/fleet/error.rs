@@ -64,9 +64,6 @@ pub enum FleetError {
         #[source]
         source: KeepError,
     },
-    /// A keeper.
-    #[error(transparent)]
-    Keep(KeepError),
     /// The app is about to end.
     #[error("reach the app `{0}`: it is being stopped")]
     BeingStopped(AppName),

@@ -87,7 +87,7 @@ impl Worker {
     async fn met_already(&self, commit: &CommitId, origin: Origin) -> Option<Answer> {
         match origin {
             // Whoever asks by hand for the commit that is live wants it built again.
-            Origin::Command | Origin::Restart => return None,
+            Origin::Command | Origin::Restart | Origin::SwapBack => return None,
             Origin::Push | Origin::Ref => {}
         }
         // Two pushes at once may reach us in either order: what the branch names decides which is the newer.
@@ -154,7 +154,7 @@ impl Worker {
         Ok(Answer::Journal(journal))
     }
 
-    async fn ticket(&self, wanted: NewDeploy) -> Result<Ticket, StateError> {
+    pub(super) async fn ticket(&self, wanted: NewDeploy) -> Result<Ticket, StateError> {
         let (app, row) = (self.name().clone(), wanted.clone());
         let number: DeployNumber = self
             .site
@@ -199,6 +199,7 @@ impl Worker {
                 .startable_release()
                 .await?
                 .map_or(Work::Build, Work::Start),
+            Origin::SwapBack => self.way_back().await?,
             Origin::Push | Origin::Command | Origin::Ref => Work::Build,
         };
         let order = Order {

@@ -36,6 +36,9 @@ impl Worker {
             Outcome::Failed(failure) => self.failed(running.ticket, failure).await,
         };
         self.log_trouble(recorded, "deploy can't be recorded");
+        if self.begin_swap_back().await {
+            return;
+        }
         self.queue.next();
         match self.waiting.take() {
             Some(ticket) if self.stopping.is_none() => self.begin_waiting(ticket).await,
@@ -58,6 +61,16 @@ impl Worker {
     async fn went_live(&mut self, ticket: Ticket, newly: NewlyLive) -> Result<(), StateError> {
         let (release, generation) = (newly.live.release, newly.live.generation);
         self.refused = None;
+        self.draining.remove(&generation); // it serves again
+        match ticket.wanted.origin {
+            Origin::SwapBack => {
+                let recorded = self.swapped_back(&newly.live).await;
+                self.log_trouble(recorded, "way back can't be recorded");
+            }
+            Origin::Push | Origin::Command | Origin::Ref | Origin::Restart => {
+                self.put_on_trial(&newly.live, newly.events, newly.watch_for, &ticket.journal);
+            }
+        }
         self.revive_after = REVIVE_AFTER;
         self.app.live = Some(generation);
         self.set_live(newly.live);
@@ -95,6 +108,7 @@ impl Worker {
                 failure.hints.extend(self.put_branch_back(&ticket).await);
             }
             Origin::Restart => self.revive_later(),
+            Origin::SwapBack => self.not_swapped_back(&failure),
             Origin::Push | Origin::Ref | Origin::Command => {}
         }
         ticket.journal.tell(EventKind::Failed(failure));
@@ -246,10 +260,11 @@ impl Worker {
             self.name().clone(),
             self.paths.clone(),
         );
-        tokio::spawn(async move { recovery::prune_releases(&site, &app, &paths).await });
+        let spared = self.trial.as_ref().map(|trial| trial.former.release);
+        tokio::spawn(async move { recovery::prune_releases(&site, &app, &paths, spared).await });
     }
 
-    fn log_trouble(&self, result: Result<(), StateError>, message: &'static str) {
+    pub(super) fn log_trouble(&self, result: Result<(), StateError>, message: &'static str) {
         if let Err(error) = result {
             tracing::error!(app = %self.name(), error = &error as &dyn std::error::Error, message);
         }
