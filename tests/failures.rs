@@ -1,6 +1,8 @@
 //! A failed deploy changes nothing, whatever it failed of: the old version serves every request, the pusher reads
 //! what failed, why, and what to do, nothing is left over, and the same commit can be pushed again.
 
+#![allow(clippy::unwrap_used)] // tests end where something unexpected is
+
 mod support;
 
 use std::path::PathBuf;
@@ -173,7 +175,7 @@ fn failing_build() {
         "build      npm run build",
         "src/basket.ts:7 is wrong",
         "error: build: `npm run build` ended with exit code 2",
-        "hint: ",
+        "hint: what it printed is above; in a fresh clone, after `npm ci`, it should fail in the same way",
     ]);
 }
 
@@ -330,6 +332,70 @@ fn one_end_of_an_instance_is_an_accident_and_swaps_nothing_back() {
     let status = shop.server.status("shop");
     assert_eq!(status["live"]["release"], 2);
     assert_eq!(status["live"]["instances"][0]["restarts"], 1);
+}
+
+#[test]
+fn a_way_back_that_is_due_waits_for_the_deploy_that_runs_and_comes_before_those_that_wait() {
+    let shop = Shop::open();
+    let first = branch(&shop.repo);
+    shop.project.write("server.js", &crashing_server());
+    shop.project.version("v1");
+    shop.project.push(&shop.repo).went_live();
+    // A correction that does not even build, and takes longer than the crashes.
+    shop.project.write(
+        "package.json",
+        &package(
+            r#""scripts": {"start": "node server.js", "build": "until [ -e go ]; do sleep 0.05; done; exit 1"}"#,
+        ),
+    );
+    shop.project.version("v2");
+    let mut push = shop.project.push_command(&shop.repo, &["main"]);
+    let push = push.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    until("the crashes are noticed", || {
+        let noticed = shop.server.log().contains("new version does not stay up");
+        noticed.then_some(())
+    });
+    assert_eq!(shop.server.status("shop")["live"]["release"], 2);
+    let release = shop.server.app_dir("shop").join("releases/3");
+    std::fs::write(release.join("go"), "").unwrap();
+    let pushed = support::project::pushed(&push.wait_with_output().unwrap());
+    pushed.says("error: build: ").says("release 2 serves on");
+    until("the first version serves again", || {
+        let status = shop.server.status("shop");
+        (status["live"]["release"] == 1 && status["state"] == "live").then_some(())
+    });
+    assert_eq!(branch(&shop.repo), first);
+}
+
+#[test]
+fn where_there_is_no_way_back_the_new_version_stays_and_it_is_told() {
+    let shop = Shop::open();
+    // The version before can't be started any more: what it needs is gone.
+    let needs = "if (require('node:fs').existsSync(`${__dirname}/../../gone`)) process.exit(9);\n";
+    shop.project
+        .write("server.js", &format!("{needs}{TICKING_SERVER}"));
+    shop.project.version("v1");
+    shop.project.push(&shop.repo).went_live();
+    shop.project.write("server.js", &crashing_server());
+    let bad = shop.project.version("v2");
+    shop.project.push(&shop.repo).went_live();
+    shop.server.until_drained("shop");
+    std::fs::write(shop.server.app_dir("shop").join("gone"), "").unwrap();
+    until("it is told", || {
+        let told = told(&shop.server, 3);
+        let words = "; and release 2 can't be brought back: start: instance 0 ended after ";
+        (told.contains("warning: instance 0 keeps crashing") && told.contains(words)).then_some(())
+    });
+    assert_eq!(shop.server.status("shop")["live"]["release"], 3);
+    assert_eq!(branch(&shop.repo), bad);
+    // The next good version puts an end to it.
+    shop.project.write("server.js", TICKING_SERVER);
+    shop.project.version("v3");
+    shop.project.push(&shop.repo).went_live();
+    assert_eq!(
+        http::get(shop.server.address(), "/").unwrap().body,
+        "version v3\n"
+    );
 }
 
 #[test]

@@ -85,6 +85,15 @@ pub async fn build(request: &BuildRequest<'_>, lines: Lines<'_>) -> Result<Built
         Ok(finished) => Ok(Built::Ran {
             took: finished.took,
         }),
-        Err(failed) => Err(explained(failed, request.release)),
+        Err(failed) => Err(advised(explained(failed, request.release))),
+    }
+}
+
+/// There is always something to do: see for oneself.
+fn advised(failure: StepFailure) -> StepFailure {
+    if failure.hints.is_empty() {
+        failure.hint("what it printed is above; in a fresh clone, after `npm ci`, it should fail in the same way")
+    } else {
+        failure
     }
 }

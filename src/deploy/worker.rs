@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use ask::{Answer, Wish};
 
 use super::cancel::Cancel;
+use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::{Live, Replaced};
 use super::pipeline::Outcome;
@@ -35,6 +36,7 @@ use super::trial::{self, Trial};
 use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::paths::AppPaths;
 use crate::report::{EventKind, Failure, Phase};
+use crate::slot;
 use crate::state::{App, NewDeploy, StateError};
 
 /// How soon a lost generation is started again after a fresh start that failed; doubled each time, up to a minute.
@@ -348,6 +350,11 @@ impl Worker {
                 }
             });
         futures_util::future::join_all(ends.collect::<Vec<_>>()).await;
+        // A name that leads to nobody: whoever connects is to learn that there is no such app just now.
+        let paths = self.paths.clone();
+        if let Err(error) = blocking(move || slot::unpublish(&paths)).await {
+            tracing::warn!(app = %self.name(), error = &error as &dyn std::error::Error, "app can't be taken off its name");
+        }
         self.site.routes.send_modify(|routes| {
             routes.remove(&self.app.name);
         });

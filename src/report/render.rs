@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::event::{Event, EventKind, Failure, Phase, open_text};
-use crate::time::limit_text;
+use crate::ids::ReleaseNumber;
+use crate::time::{Took, limit_text};
 
 /// Where a phase's duration ends, in columns.
 const WIDTH: usize = 72;
@@ -20,23 +21,6 @@ impl Renderer {
     /// `error:`, `warning:` and `hint:`.
     pub fn lines(&mut self, event: &Event) -> Vec<String> {
         match &event.kind {
-            EventKind::Accepted {
-                branch,
-                from,
-                to,
-                subject,
-                ..
-            } => {
-                let from = from.as_ref().map_or("(nothing)", |commit| commit.short());
-                vec![
-                    format!(
-                        "handover  {}  {branch} {from} → {}  “{subject}”",
-                        event.app,
-                        to.short()
-                    ),
-                    String::new(),
-                ]
-            }
             EventKind::Waiting { reason } => {
                 self.under_way = Some("waiting");
                 vec![format!("  {:<10} {reason}", "waiting")]
@@ -48,21 +32,31 @@ impl Renderer {
                     .map(|command| format!("  {phase:<10} {command}"))
                     .collect()
             }
-            EventKind::Output { line, .. } => {
-                vec![format!("             {line}").trim_end().to_owned()]
-            }
             EventKind::Done {
                 phase,
                 detail,
                 took_ms,
             } => {
                 self.under_way = None;
-                vec![timed(
-                    &format!("  {phase:<10} {detail}"),
-                    &took_ms.to_string(),
-                )]
+                let done = format!("  {phase:<10} {detail}");
+                vec![timed(&done, &took_ms.to_string())]
+            }
+            EventKind::Output { line, .. } => {
+                vec![format!("             {line}").trim_end().to_owned()]
             }
             EventKind::Warned { text } => vec![format!("warning: {text}")],
+            EventKind::Accepted {
+                branch,
+                from,
+                to,
+                subject,
+                ..
+            } => {
+                let from = from.as_ref().map_or("(nothing)", |commit| commit.short());
+                let (app, to) = (&event.app, to.short());
+                let first = format!("handover  {app}  {branch} {from} → {to}  “{subject}”");
+                vec![first, String::new()]
+            }
             EventKind::Draining {
                 release,
                 connections,
@@ -71,10 +65,10 @@ impl Renderer {
                 ..
             } => {
                 let open = open_text(*connections, *upgraded);
+                let limit = limit_text(limit_ms.0);
+                let phase = Phase::Drain;
                 vec![format!(
-                    "  {:<10} release {release}: {open}, {} at most",
-                    Phase::Drain,
-                    limit_text(limit_ms.0)
+                    "  {phase:<10} release {release}: {open}, {limit} at most"
                 )]
             }
             EventKind::Live {
@@ -82,25 +76,14 @@ impl Renderer {
                 urls,
                 took_ms,
                 ..
-            } => {
-                let at = if urls.is_empty() {
-                    String::new()
-                } else {
-                    format!(" at {}", urls.join(", "))
-                };
+            } => live(*release, urls, *took_ms),
+            EventKind::Failed(failure) => failed(failure),
+            EventKind::Superseded { by } => {
                 vec![
                     String::new(),
-                    timed(
-                        &format!("success: release {release} is live{at}"),
-                        &took_ms.to_string(),
-                    ),
+                    format!("error: superseded by {}", by.short()),
                 ]
             }
-            EventKind::Failed(failure) => failed(failure),
-            EventKind::Superseded { by } => vec![
-                String::new(),
-                format!("error: superseded by {}", by.short()),
-            ],
             EventKind::SwappedBack { from, to, cause } => vec![
                 String::new(),
                 format!("error: watch: {cause}"),
@@ -112,17 +95,7 @@ impl Renderer {
                 forced,
                 took_ms,
                 ..
-            } => {
-                let how = match forced {
-                    0 => "all connections ended".to_owned(),
-                    1 => "1 connection was ended at the limit".to_owned(),
-                    n => format!("{n} connections were ended at the limit"),
-                };
-                vec![timed(
-                    &format!("  {:<10} release {release}: {how}", "retire"),
-                    &took_ms.to_string(),
-                )]
-            }
+            } => vec![retired(*release, *forced, *took_ms)],
         }
     }
 
@@ -132,6 +105,26 @@ impl Renderer {
         self.under_way
             .map(|doing| format!("  {doing:<10} … {silence} without output"))
     }
+}
+
+fn live(release: ReleaseNumber, urls: &[String], took: Took) -> Vec<String> {
+    let at = if urls.is_empty() {
+        String::new()
+    } else {
+        format!(" at {}", urls.join(", "))
+    };
+    let success = format!("success: release {release} is live{at}");
+    vec![String::new(), timed(&success, &took.to_string())]
+}
+
+fn retired(release: ReleaseNumber, forced: u64, took: Took) -> String {
+    let how = match forced {
+        0 => "all connections ended".to_owned(),
+        1 => "1 connection was ended at the limit".to_owned(),
+        n => format!("{n} connections were ended at the limit"),
+    };
+    let line = format!("  {:<10} release {release}: {how}", "retire");
+    timed(&line, &took.to_string())
 }
 
 /// A line whose duration stands in the right column.
@@ -165,9 +158,8 @@ fn failed(failure: &Failure) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{GenerationNumber, ReleaseNumber};
+    use crate::ids::GenerationNumber;
     use crate::report::Origin;
-    use crate::time::Took;
 
     fn lines(kind: EventKind) -> Vec<String> {
         let event = Event {

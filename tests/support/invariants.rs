@@ -53,14 +53,8 @@ impl Traces {
 /// push may need a moment, and nothing else should.)
 #[track_caller]
 pub fn unchanged(before: &Traces, server: &Server, app: &str) {
-    let mut now = None;
     until_or(
-        || {
-            let traces = Traces::of(server, app);
-            let same = traces == *before;
-            now = Some(traces);
-            same.then_some(())
-        },
+        || (Traces::of(server, app) == *before).then_some(()),
         || {
             format!(
                 "the deploy left something behind: {}",

@@ -65,16 +65,21 @@ impl Users {
         let again = move || keep_alive(address, &mut kept);
         users.add("kept", Right::Same, Box::new(again));
         let mut ticks = None;
-        let next = move || tick(address, &mut ticks);
+        let next = move || tick(address, "localhost", &mut ticks);
         users.add("ticks", Right::Same, Box::new(next));
         users
     }
 
     /// Only the one who listens to `/ticks`, to the same version always.
     pub fn listening(address: SocketAddr) -> Self {
+        Self::listening_to(address, "localhost")
+    }
+
+    /// The same, at a host name.
+    pub fn listening_to(address: SocketAddr, host: &'static str) -> Self {
         let mut users = Self::none();
         let mut ticks = None;
-        let next = move || tick(address, &mut ticks);
+        let next = move || tick(address, host, &mut ticks);
         users.add("ticks", Right::Same, Box::new(next));
         users
     }
@@ -202,17 +207,15 @@ fn content_length(head: &str) -> io::Result<usize> {
 }
 
 /// The next tick of a connection that must never end.
-fn tick(address: SocketAddr, ticks: &mut Option<Kept>) -> io::Result<String> {
-    let mut stream = match ticks.take() {
-        Some(stream) => stream,
-        None => {
-            let mut stream = connect(address)?;
-            stream
-                .get_mut()
-                .write_all(b"GET /ticks HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-            read_head(&mut stream)?;
-            stream
-        }
+fn tick(address: SocketAddr, host: &str, ticks: &mut Option<Kept>) -> io::Result<String> {
+    let mut stream = if let Some(stream) = ticks.take() {
+        stream
+    } else {
+        let mut stream = connect(address)?;
+        let request = format!("GET /ticks HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        stream.get_mut().write_all(request.as_bytes())?;
+        read_head(&mut stream)?;
+        stream
     };
     let mut line = String::new();
     while !line.starts_with("tick ") {

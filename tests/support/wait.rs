@@ -21,9 +21,11 @@ pub fn until_or<T>(mut look: impl FnMut() -> Option<T>, what: impl FnOnce() -> S
         if let Some(value) = look() {
             return value;
         }
-        if Instant::now() >= deadline {
-            panic!("did not happen within {PATIENCE:?}: {}", what());
-        }
+        assert!(
+            Instant::now() < deadline,
+            "did not happen within {PATIENCE:?}: {}",
+            what()
+        );
         sleep(LOOK_EVERY);
     }
 }
