@@ -26,7 +26,7 @@ const FEW_DEPLOYS: u32 = 6;
 const BETWEEN_PUSHES: Duration = Duration::from_millis(2500);
 /// How long a push takes under load, for a client that has to know beforehand how long it runs: so much, or so many
 /// times as long as without traffic.
-const UNDER_LOAD: (Duration, u32) = (Duration::from_secs(6), 4);
+const UNDER_LOAD: (Duration, f64) = (Duration::from_secs(5), 2.5);
 
 /// Who stands in front of the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +42,15 @@ struct Setting {
     /// Whether the app has a handler for SIGTERM.
     graceful: bool,
     instances: u32,
+    /// Without it the app listens on its port, and is relayed to.
+    preload: bool,
 }
 
 const PLAIN: Setting = Setting {
     before: Before::Front,
     graceful: false,
     instances: 1,
+    preload: true,
 };
 
 /// A deployed app, and somebody in front of it.
@@ -77,8 +80,8 @@ fn prepare(project: &Project, setting: Setting) {
     project.write(
         "handover.toml",
         &format!(
-            "[web]\ninstances = {}\n[drain]\ntimeout = \"1h\"\n",
-            setting.instances
+            "[web]\ninstances = {}\npreload = {}\n[drain]\ntimeout = \"1h\"\n",
+            setting.instances, setting.preload
         ),
     );
     if setting.graceful {
@@ -143,7 +146,9 @@ impl Site {
     /// Pushes so many versions under load; nothing may be lost, and nothing may be left.
     #[track_caller]
     fn deploys_without_loss(&self, count: u32) {
-        let at_most = UNDER_LOAD.0.max(self.push_once_more() * UNDER_LOAD.1);
+        let at_most = UNDER_LOAD
+            .0
+            .max(self.push_once_more().mul_f64(UNDER_LOAD.1));
         for n in 1..=count {
             self.project.version(&format!("v{n}"));
             self.project.git(&["tag", &format!("v{n}")]);
@@ -230,6 +235,17 @@ few_deploys! {
 }
 
 #[test]
+fn nothing_is_lost_with_an_app_that_is_relayed_to() {
+    let setting = Setting {
+        preload: false,
+        ..PLAIN
+    };
+    if let Some(site) = Site::new(setting) {
+        site.deploys_without_loss(few());
+    }
+}
+
+#[test]
 fn the_app_that_the_acceptance_load_brings_along_loses_nothing() {
     let alone = alone();
     let Some((client, app)) =
@@ -246,7 +262,7 @@ fn the_app_that_the_acceptance_load_brings_along_loses_nothing() {
 }
 
 /// How long traffic lasts during which something else is done than deploying, in seconds.
-const A_WHILE_S: u32 = 25;
+const A_WHILE_S: u32 = 16;
 
 /// Does something in the midst of traffic.
 fn meanwhile(site: &Site, act: impl FnOnce()) -> support::load::Report {
@@ -330,7 +346,7 @@ fn a_kill_loses_only_what_was_accepted(before: Before) {
         victim.signal(Signal::SIGKILL);
     });
     let lost: u64 = report.lost.values().sum();
-    println!(
+    eprintln!(
         "{accepted} connections accepted, {lost} lost: {:?}",
         report.lost
     );

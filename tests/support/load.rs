@@ -103,8 +103,7 @@ impl Client {
         match self {
             Self::Acceptance(_) => {
                 let span = FIRST_PUSH_S + f64::from(pushes.count) * pushes.at_most.as_secs_f64();
-                self.spawn(address, &self.deploy_options(pushes, span), 0)
-                    .end()
+                self.spawn(address, &deploy_options(pushes, span), 0).end()
             }
             Self::Own(_) => {
                 let mut traffic = self.spawn(address, &[], 3600);
@@ -115,19 +114,6 @@ impl Client {
                 traffic.end_early()
             }
         }
-    }
-
-    fn deploy_options(&self, pushes: &Pushes<'_>, span: f64) -> Vec<(&'static str, String)> {
-        let (work, repo) = (pushes.project.path().display(), pushes.repo.display());
-        let push = format!("git -C {work} push -q -f {repo} v{{n}}^0:refs/heads/main");
-        vec![
-            ("duration", span.to_string()),
-            ("deploy", push),
-            ("deploys", pushes.count.to_string()),
-            ("deploy-at", FIRST_PUSH_S.to_string()),
-            ("deploy-every", pushes.every.as_secs_f64().to_string()),
-            ("expect", "v{n}".to_owned()),
-        ]
     }
 
     fn spawn(
@@ -171,6 +157,20 @@ impl Client {
     }
 }
 
+/// What makes the acceptance load push by itself.
+fn deploy_options(pushes: &Pushes<'_>, span: f64) -> Vec<(&'static str, String)> {
+    let (work, repo) = (pushes.project.path().display(), pushes.repo.display());
+    let push = format!("git -C {work} push -q -f {repo} v{{n}}^0:refs/heads/main");
+    vec![
+        ("duration", span.to_string()),
+        ("deploy", push),
+        ("deploys", pushes.count.to_string()),
+        ("deploy-at", FIRST_PUSH_S.to_string()),
+        ("deploy-every", pushes.every.as_secs_f64().to_string()),
+        ("expect", "v{n}".to_owned()),
+    ]
+}
+
 impl Pushes<'_> {
     fn push(&self, n: u32) {
         let refs = format!("v{n}^0:refs/heads/main");
@@ -203,12 +203,12 @@ impl Traffic {
             .unwrap_or_else(|error| panic!("{error}: {text:?}, {words:?}"));
         let report = Report::of(&summary);
         assert_eq!(status.success(), report.pass, "{summary:#}");
-        println!("{} load: {}", self.kind, report.figures);
+        eprintln!("{} load: {}", self.kind, report.figures);
         if !report.pass {
             let events = std::fs::read_to_string(self.out.path().join("events"));
             let events = events.unwrap_or_default();
             let first: Vec<&str> = events.lines().take(20).collect();
-            println!("{}", first.join("\n"));
+            eprintln!("{}", first.join("\n"));
         }
         report
     }
