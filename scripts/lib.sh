@@ -22,10 +22,12 @@ apt_install() {
   ((EUID == 0)) || how='with sudo'
   has apt-get || die "missing: $*; this is not Debian or Ubuntu" "install them by your system's means and run this again"
   ((EUID == 0)) || has sudo || die "missing: $*" "as root: apt-get install $*"
-  say "installing $* with apt-get, $how"
-  as_root apt-get -qq update || note "apt-get update failed; trying with the lists that are there"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >&2 </dev/null ||
-    die "apt-get could not install: $*"
+  say "installing $* with apt-get, $how (this may take some minutes)"
+  as_root apt-get -qq update >&2 || note 'apt-get update failed; trying with the lists that are there'
+  # Hundreds of lines on some systems: shown only where it fails.
+  local words
+  words=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" 2>&1 </dev/null) ||
+    { printf '%s\n' "$words" >&2; die "apt-get could not install: $*"; }
 }
 
 # node_major: the major version of node, 0 where there is none.

@@ -13,16 +13,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use support::load::{Client, Pushes};
 use support::nginx::{self, Nginx};
-use support::{Project, Server, skip};
+use support::{Group, Project, Server, skip, until};
 
 /// Deploys in a plain round.
 const DEPLOYS: u32 = 20;
 /// Deploys in the other rounds, unless the full number is wanted.
 const FEW_DEPLOYS: u32 = 6;
-/// From one push to the next, at least. A slower machine needs longer: it is measured.
+/// From one push to the next, at least.
 const BETWEEN_PUSHES: Duration = Duration::from_millis(2500);
+/// How long a push takes under load, for a client that has to know beforehand how long it runs: so much, or so many
+/// times as long as without traffic.
+const UNDER_LOAD: (Duration, u32) = (Duration::from_secs(6), 4);
 
 /// Who stands in front of the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,19 +132,18 @@ impl Site {
         }
     }
 
-    /// How far pushes are to be apart: twice what one takes.
-    fn pace(&self) -> Duration {
-        self.project.commit("once more, to see how long it takes");
+    /// How long a push takes.
+    fn push_once_more(&self) -> Duration {
+        self.project.commit("to see how long it takes");
         let began = Instant::now();
         self.project.push(&self.repo).went_live();
-        self.server.until_drained("shop");
-        BETWEEN_PUSHES.max(began.elapsed() * 2)
+        began.elapsed()
     }
 
     /// Pushes so many versions under load; nothing may be lost, and nothing may be left.
     #[track_caller]
     fn deploys_without_loss(&self, count: u32) {
-        let every = self.pace();
+        let at_most = UNDER_LOAD.0.max(self.push_once_more() * UNDER_LOAD.1);
         for n in 1..=count {
             self.project.version(&format!("v{n}"));
             self.project.git(&["tag", &format!("v{n}")]);
@@ -149,7 +152,8 @@ impl Site {
             project: &self.project,
             repo: &self.repo,
             count,
-            every,
+            every: BETWEEN_PUSHES,
+            at_most,
         };
         let report = self.client.run(self.address(), &pushes);
         report.nothing_was_lost();
@@ -239,4 +243,115 @@ fn the_app_that_the_acceptance_load_brings_along_loses_nothing() {
     if let Some(site) = Site::with(PLAIN, project, client, alone) {
         site.deploys_without_loss(few());
     }
+}
+
+/// How long traffic lasts during which something else is done than deploying, in seconds.
+const A_WHILE_S: u32 = 25;
+
+/// Does something in the midst of traffic.
+fn meanwhile(site: &Site, act: impl FnOnce()) -> support::load::Report {
+    let traffic = site.client.begin(site.address(), A_WHILE_S);
+    until("the WebSockets are open", || {
+        (site.server.status("shop")["live"]["connections"].as_u64()? > 8).then_some(())
+    });
+    act();
+    traffic.end()
+}
+
+/// Does something for a part of the time that traffic lasts.
+fn again_and_again(mut act: impl FnMut()) {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(A_WHILE_S.into()) / 2 {
+        act();
+    }
+}
+
+#[test]
+fn nothing_is_lost_when_instances_come_and_go() {
+    let Some(site) = Site::new(PLAIN) else { return };
+    let report = meanwhile(&site, || {
+        again_and_again(|| {
+            for wanted in ["web=4", "web=1"] {
+                site.server.ok(&["scale", "shop", wanted]);
+            }
+        });
+    });
+    report.nothing_was_lost();
+    until("one instance is left", || {
+        (site.server.instance_pids("shop").len() == 1).then_some(())
+    });
+}
+
+#[test]
+fn nothing_is_lost_in_restarts() {
+    let Some(site) = Site::new(PLAIN) else { return };
+    let report = meanwhile(&site, || {
+        again_and_again(|| drop(site.server.ok(&["restart", "shop"])));
+    });
+    report.nothing_was_lost();
+    site.server.until_drained("shop");
+}
+
+/// Losses that can't be explained by the end of the process that had the connection.
+const NOT_BY_A_KILL: &[&str] = &[
+    "refused",
+    "timeout",
+    "bad",
+    "http_other",
+    "stalled",
+    "mangled",
+    "unexpected",
+];
+
+/// The instance is frozen first, so that what it has accepted can be counted. Whoever stands in front can tell its
+/// clients no better than with a 502 that the app has ended without an answer: those are counted too, and are no more
+/// than the connections that the instance had.
+fn a_kill_loses_only_what_was_accepted(before: Before) {
+    let setting = Setting {
+        before,
+        instances: 2,
+        ..PLAIN
+    };
+    let Some(site) = Site::new(setting) else {
+        return;
+    };
+    let generation = &site.server.status("shop")["live"]["generation"];
+    let socket = site
+        .server
+        .run_dir("shop")
+        .join(format!("g{generation}.sock"));
+    let mut accepted = 0;
+    let report = meanwhile(&site, || {
+        let groups = site.server.instance_pids("shop").into_iter().map(Group);
+        let busiest = groups.max_by_key(|group| group.connections(&socket));
+        let victim = busiest.expect("there are two instances");
+        victim.freeze();
+        accepted = victim.connections(&socket);
+        victim.signal(Signal::SIGKILL);
+    });
+    let lost: u64 = report.lost.values().sum();
+    println!(
+        "{accepted} connections accepted, {lost} lost: {:?}",
+        report.lost
+    );
+    assert!(lost <= accepted as u64, "{:?} of {accepted}", report.lost);
+    for (what, count) in &report.lost {
+        let class = what.split_once('.').unwrap().1;
+        assert!(!NOT_BY_A_KILL.contains(&class), "{what}: {count}");
+    }
+    let instances = &site.server.status("shop")["live"]["instances"];
+    assert_eq!(instances.as_array().unwrap().len(), 2, "{instances}");
+    let restarts = instances.as_array().unwrap().iter();
+    let restarts: u64 = restarts.filter_map(|one| one["restarts"].as_u64()).sum();
+    assert_eq!(restarts, 1, "{instances}");
+}
+
+#[test]
+fn behind_the_front_a_killed_instance_loses_only_what_it_had_accepted() {
+    a_kill_loses_only_what_was_accepted(Before::Front);
+}
+
+#[test]
+fn behind_nginx_a_killed_instance_loses_only_what_it_had_accepted() {
+    a_kill_loses_only_what_was_accepted(Before::Nginx);
 }

@@ -67,15 +67,10 @@ impl ServerSettings {
         }
     }
 
-    /// The address to print for a host of an app: `public_url` if it is set, else plain HTTP at the front's first port.
-    pub fn url(&self, host: &HostName) -> String {
-        if let Some(template) = &self.public_url {
-            return template.replace(PLACEHOLDER, host.as_str());
-        }
-        match self.listen.first().map(SocketAddr::port) {
-            Some(80) | None => format!("http://{host}"),
-            Some(port) => format!("http://{host}:{port}"),
-        }
+    /// The address to print for a host of an app, where the settings say what it looks like.
+    pub fn url(&self, host: &HostName) -> Option<String> {
+        let template = self.public_url.as_ref()?;
+        Some(template.replace(PLACEHOLDER, host.as_str()))
     }
 }
 

@@ -45,17 +45,22 @@ pub struct Site {
 }
 
 impl Site {
-    /// Where the front serves an app with these host names.
+    /// Where an app with these host names is reached: what the settings say, else where the front serves it.
     pub fn urls(&self, hosts: &[HostName]) -> Vec<String> {
-        let listen = self.listen.borrow();
-        urls(hosts, &listen)
+        let settings = self.settings.borrow();
+        let public: Option<Vec<String>> = hosts.iter().map(|host| settings.url(host)).collect();
+        match public {
+            Some(public) if !public.is_empty() => public,
+            _ => urls(hosts, &self.listen.borrow()),
+        }
     }
 }
 
 /// Each host name with the port of the first listener (none for 80), or the listeners' own addresses.
 fn urls(hosts: &[HostName], listen: &[SocketAddr]) -> Vec<String> {
-    let Some(first) = listen.first() else {
-        return hosts.iter().map(|host| format!("http://{host}")).collect();
+    let port = match listen.first().map(SocketAddr::port) {
+        None | Some(80) => String::new(),
+        Some(port) => format!(":{port}"),
     };
     if hosts.is_empty() {
         return listen
@@ -63,11 +68,6 @@ fn urls(hosts: &[HostName], listen: &[SocketAddr]) -> Vec<String> {
             .map(|address| format!("http://{}", reachable(*address)))
             .collect();
     }
-    let port = if first.port() == 80 {
-        String::new()
-    } else {
-        format!(":{}", first.port())
-    };
     hosts
         .iter()
         .map(|host| format!("http://{host}{port}"))

@@ -13,7 +13,7 @@ fn the_servers_defaults_are_the_documented_ones() {
     assert_eq!(settings.logs.files, 5);
     assert_eq!(settings.keep_releases, 5);
     let host = "shop.example.com".parse().unwrap();
-    assert_eq!(settings.url(&host), "http://shop.example.com:8080");
+    assert_eq!(settings.url(&host), None);
 }
 
 #[test]
@@ -37,8 +37,8 @@ files = 1
     assert_eq!(settings.front_group.as_deref(), Some("www-data"));
     assert_eq!(settings.parallel_builds(), 3);
     assert_eq!(
-        settings.url(&"a.example".parse().unwrap()),
-        "https://a.example"
+        settings.url(&"a.example".parse().unwrap()).as_deref(),
+        Some("https://a.example")
     );
 }
 

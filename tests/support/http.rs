@@ -28,9 +28,10 @@ pub fn get_from(address: SocketAddr, host: &str, path: &str) -> io::Result<Answe
     parse(&raw)
 }
 
+/// An answer that was cut off is an error.
 fn parse(raw: &[u8]) -> io::Result<Answer> {
     let text = String::from_utf8_lossy(raw);
-    let (head, body) = text
+    let (head, rest) = text
         .split_once("\r\n\r\n")
         .ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head
@@ -38,9 +39,40 @@ fn parse(raw: &[u8]) -> io::Result<Answer> {
         .nth(1)
         .and_then(|code| code.parse().ok())
         .ok_or(io::ErrorKind::InvalidData)?;
+    let body = match (
+        field(head, "content-length"),
+        field(head, "transfer-encoding"),
+    ) {
+        (Some(length), _) if length.parse() != Ok(rest.len()) => None,
+        (_, Some(coding)) if coding == "chunked" => unchunked(rest),
+        _ => Some(rest.to_owned()),
+    };
     Ok(Answer {
         status,
         head: head.to_owned(),
-        body: body.to_owned(),
+        body: body.ok_or(io::ErrorKind::UnexpectedEof)?,
     })
+}
+
+/// A header field, in lower case.
+fn field(head: &str, name: &str) -> Option<String> {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim().to_ascii_lowercase())
+        .next()
+}
+
+/// What a body in chunks says (RFC 9112, 7.1), if it is complete.
+fn unchunked(mut rest: &str) -> Option<String> {
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n")?;
+        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+        if size == 0 {
+            return after.ends_with("\r\n").then_some(body);
+        }
+        body.push_str(after.get(..size)?);
+        rest = after.get(size..)?.strip_prefix("\r\n")?;
+    }
 }

@@ -43,6 +43,8 @@ pub struct Pushes<'a> {
     pub count: u32,
     /// From the start of one to the start of the next, at least.
     pub every: Duration,
+    /// How long one takes at most, by an estimate that decides how long the traffic lasts.
+    pub at_most: Duration,
 }
 
 /// Traffic that runs.
@@ -100,7 +102,7 @@ impl Client {
     pub fn run(&self, address: SocketAddr, pushes: &Pushes<'_>) -> Report {
         match self {
             Self::Acceptance(_) => {
-                let span = FIRST_PUSH_S + f64::from(pushes.count) * pushes.every.as_secs_f64();
+                let span = FIRST_PUSH_S + f64::from(pushes.count) * pushes.at_most.as_secs_f64();
                 self.spawn(address, &self.deploy_options(pushes, span), 0)
                     .end()
             }

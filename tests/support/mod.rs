@@ -7,6 +7,7 @@ pub mod http;
 pub mod invariants;
 pub mod load;
 pub mod nginx;
+pub mod processes;
 pub mod project;
 pub mod server;
 pub mod steady;
@@ -15,6 +16,7 @@ pub mod watch;
 pub mod ws;
 
 pub use nginx::Nginx;
+pub use processes::Group;
 pub use project::{Project, Pushed};
 pub use server::Server;
 pub use wait::until;
