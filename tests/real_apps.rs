@@ -102,6 +102,18 @@ unchanged! {
     heavy_next: "next",
 }
 
+/// `nest start` compiles anew at each start, in the directory that all instances share.
+#[test]
+fn heavy_nest_with_several_instances() {
+    let project = Project::of_fixture("nest-express");
+    project.write("handover.toml", "[web]\ninstances = 2\n");
+    project.commit("two instances");
+    let app = Deployed::project(project);
+    app.answers(&["nest-express", "v0"]);
+    app.hands_over_to_v1();
+    app.server.until_drained("shop");
+}
+
 /// An app with WebSockets: one that was opened before a push goes on with the old version, new ones get the new one.
 fn keeps_websockets(app: &Deployed, name: &str, open: impl Fn() -> WebSocket, say: &str) {
     app.answers(&[name, "v0"]);
