@@ -56,7 +56,9 @@ fn retired(server: &Server, deploy: &str) -> Value {
 fn what_is_left_at_the_limit_is_ended_and_counted() {
     let (server, project, repo) = deployed("[drain]\ntimeout = \"3s\"\n");
     let mut sockets = [0, 1].map(|_| WebSocket::open(server.address(), "/ws"));
-    sockets.iter_mut().for_each(|socket| socket.echo("hi"));
+    for socket in &mut sockets {
+        socket.echo("hi");
+    }
     let request = slow(&server, 600_000);
 
     project.version("v1");
@@ -66,9 +68,9 @@ fn what_is_left_at_the_limit_is_ended_and_counted() {
         .says("drain      release 1: 1 connection, 2 WebSockets, 3 s at most");
     let draining = server.status("shop")["draining"][0].clone();
     assert_eq!(draining["connections"], 3, "{draining}");
-    sockets
-        .iter_mut()
-        .for_each(|socket| socket.echo("still here"));
+    for socket in &mut sockets {
+        socket.echo("still here");
+    }
 
     for socket in &mut sockets {
         let end = socket.receive();
@@ -129,6 +131,6 @@ fn the_old_version_is_gone_soon_after_its_last_connection() {
         took.push(began.elapsed());
     }
     took.sort();
-    println!("from the last connection's end to the end of the last process: {took:?}");
+    eprintln!("from the last connection's end to the end of the last process: {took:?}");
     assert!(took[RUNS - 1] < SOON, "{took:?}");
 }

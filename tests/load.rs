@@ -330,7 +330,7 @@ fn a_kill_loses_only_what_was_accepted(before: Before) {
         victim.signal(Signal::SIGKILL);
     });
     let lost: u64 = report.lost.values().sum();
-    println!(
+    eprintln!(
         "{accepted} connections accepted, {lost} lost: {:?}",
         report.lost
     );

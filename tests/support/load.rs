@@ -103,7 +103,7 @@ impl Client {
         match self {
             Self::Acceptance(_) => {
                 let span = FIRST_PUSH_S + f64::from(pushes.count) * pushes.at_most.as_secs_f64();
-                self.spawn(address, &self.deploy_options(pushes, span), 0)
+                self.spawn(address, &Self::deploy_options(pushes, span), 0)
                     .end()
             }
             Self::Own(_) => {
@@ -117,7 +117,7 @@ impl Client {
         }
     }
 
-    fn deploy_options(&self, pushes: &Pushes<'_>, span: f64) -> Vec<(&'static str, String)> {
+    fn deploy_options(pushes: &Pushes<'_>, span: f64) -> Vec<(&'static str, String)> {
         let (work, repo) = (pushes.project.path().display(), pushes.repo.display());
         let push = format!("git -C {work} push -q -f {repo} v{{n}}^0:refs/heads/main");
         vec![
@@ -203,12 +203,12 @@ impl Traffic {
             .unwrap_or_else(|error| panic!("{error}: {text:?}, {words:?}"));
         let report = Report::of(&summary);
         assert_eq!(status.success(), report.pass, "{summary:#}");
-        println!("{} load: {}", self.kind, report.figures);
+        eprintln!("{} load: {}", self.kind, report.figures);
         if !report.pass {
             let events = std::fs::read_to_string(self.out.path().join("events"));
             let events = events.unwrap_or_default();
             let first: Vec<&str> = events.lines().take(20).collect();
-            println!("{}", first.join("\n"));
+            eprintln!("{}", first.join("\n"));
         }
         report
     }

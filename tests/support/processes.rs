@@ -46,7 +46,7 @@ impl Group {
     }
 }
 
-/// State and process group (proc_pid_stat(5)).
+/// State and process group (`proc_pid_stat(5)`).
 fn stat(pid: u32) -> Option<(char, u32)> {
     let line = read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut rest = line.rsplit_once(')')?.1.split_whitespace();
