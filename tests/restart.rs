@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 use support::invariants::{Traces, branch, processes_of};
-use support::project::git_in;
+use support::project::{git_in, pushed};
 use support::steady::{TICKING_SERVER, Users};
 use support::{Project, Server, http, until};
 
@@ -172,6 +172,99 @@ const ENDLESS_BUILD: &str = r#"{
 }
 "#;
 
+/// Two pushes: one that builds and does not end, one that waits for it.
+fn push_two(shop: &Shop) -> [std::process::Child; 2] {
+    let push = || {
+        let mut command = shop.project.push_command(&shop.repo, &["main"]);
+        command
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    shop.project.write("package.json", ENDLESS_BUILD);
+    shop.project.version("v2");
+    let building = push();
+    until("the build runs", || build_runs(shop).then_some(()));
+    shop.project.version("v3");
+    let waiting = push();
+    until("the second waits", || {
+        let log = shop.server.log();
+        log.contains("Waiting { reason").then_some(())
+    });
+    [building, waiting]
+}
+
+fn build_runs(shop: &Shop) -> bool {
+    let all = processes_of(shop.server.home());
+    all.iter().any(|one| one.contains("sleep 1000"))
+}
+
+#[test]
+fn sigint_during_a_deploy_ends_it_and_all_of_its_processes_and_tells_the_pushers() {
+    let mut shop = Shop::open();
+    let pushes = push_two(&shop);
+    shop.server.end(Signal::SIGINT);
+    let [building, waiting] = pushes.map(|push| pushed(&push.wait_with_output().unwrap()));
+    building
+        .says("the build has begun")
+        .says("the app is being stopped")
+        .says("hint: it is deployed when the server is started again");
+    waiting.says("the app is being stopped");
+    until("no process is left", || {
+        processes_of(shop.server.home()).is_empty().then_some(())
+    });
+}
+
+/// `serve` ends in this way in the middle of a deploy: the pushers are told, the build ends, and the next start
+/// deploys what the branch names.
+fn server_ends_during_a_deploy(signal: Signal) {
+    let mut shop = Shop::open();
+    let users = Users::of_any_version(shop.server.address());
+    let pushes = push_two(&shop);
+    shop.server.end(signal);
+    for push in pushes {
+        let pushed = pushed(&push.wait_with_output().unwrap());
+        assert_eq!(pushed.code, 0, "{}", pushed.text);
+        pushed
+            .says("warning: the verdict is not known")
+            .says("hint: watch it with: handover follow shop");
+    }
+    assert_eq!(shop.body(), "version v1\n");
+
+    // The branch names what would build for ever; what is pushed to it now, with nobody there, is what counts.
+    shop.project.write(
+        "package.json",
+        &ENDLESS_BUILD.replace("sleep 1000 & wait", "true"),
+    );
+    let commit = shop.project.version("v4");
+    shop.project.push(&shop.repo).says("is not running");
+    shop.start_again();
+    assert!(
+        !build_runs(&shop),
+        "what was cut off is ended at the latest now"
+    );
+    until("it is live", || {
+        let status = shop.server.status("shop");
+        (status["live"]["commit"] == commit.as_str() && status["state"] == "live").then_some(())
+    });
+    assert_eq!(shop.body(), "version v4\n");
+    let releases = shop.server.json(&["releases", "shop"]);
+    let known = releases["releases"].as_array().unwrap().len();
+    let dirs = std::fs::read_dir(shop.server.app_dir("shop").join("releases")).unwrap();
+    assert_eq!(dirs.count(), known, "what was cut off is gone");
+    users.finish().all_answered();
+}
+
+#[test]
+fn sigterm_during_a_deploy_loses_nothing() {
+    server_ends_during_a_deploy(Signal::SIGTERM);
+}
+
+#[test]
+fn sigkill_during_a_deploy_loses_nothing() {
+    server_ends_during_a_deploy(Signal::SIGKILL);
+}
+
 #[test]
 fn destroying_an_app_leaves_nothing_of_it() {
     let shop = Shop::open();
@@ -193,12 +286,7 @@ fn destroying_an_app_leaves_nothing_of_it() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    until("the build runs", || {
-        let all = processes_of(shop.server.home());
-        all.iter()
-            .any(|one| one.contains("sleep 1000"))
-            .then_some(())
-    });
+    until("the build runs", || build_runs(&shop).then_some(()));
     assert_eq!(
         shop.server.status("other")["draining"]
             .as_array()

@@ -108,12 +108,15 @@ pub async fn install(
     })
 }
 
+/// Where npm caches. It also tells the processes of installs and builds from all others.
+pub(super) const CACHE_VARIABLE: &str = "npm_config_cache";
+
 /// The environment for npm.
 pub(super) fn npm_env(base: &BTreeMap<String, String>, cache: &Path) -> BTreeMap<String, String> {
     let mut env = base.clone();
     env.remove("NODE_ENV");
     for (name, value) in [
-        ("npm_config_cache", cache.to_string_lossy().into_owned()),
+        (CACHE_VARIABLE, cache.to_string_lossy().into_owned()),
         ("npm_config_update_notifier", "false".to_owned()),
     ] {
         env.insert(name.to_owned(), value);

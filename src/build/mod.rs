@@ -14,6 +14,7 @@ mod remove;
 mod required;
 mod script;
 mod step;
+mod strays;
 mod tree_rules;
 mod walk;
 
@@ -25,4 +26,5 @@ pub use remove::{RemoveError, remove_release, sweep};
 pub use required::{RequiredError, read_app_files};
 pub use script::{BuildRequest, Built, build};
 pub use step::{Line, Lines};
+pub use strays::end_strays;
 pub use tree_rules::{Limits, Refusal};

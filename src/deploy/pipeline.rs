@@ -79,7 +79,7 @@ pub(super) fn spawn(site: Arc<Site>, order: Order, cancelled: Cancelled) -> Join
 async fn run(mut stage: Stage, mut cancelled: Cancelled) -> Outcome {
     let prepared = tokio::select! {
         biased;
-        () = cancelled.wished() => Err(Failure::new(Phase::Receive, "the deploy was given up because the app is being stopped")),
+        () = cancelled.wished() => Err(stopping_failure()),
         prepared = prepare(&mut stage) => prepared,
     };
     let swapped = match prepared {
@@ -97,6 +97,12 @@ async fn run(mut stage: Stage, mut cancelled: Cancelled) -> Outcome {
             Outcome::Failed(failure)
         }
     }
+}
+
+/// What those are told whose deploy is given up because the app or the server is being stopped.
+pub(super) fn stopping_failure() -> Failure {
+    Failure::new(Phase::Receive, "the app is being stopped")
+        .hint("it is deployed when the server is started again, unless the app was destroyed")
 }
 
 /// Everything before the swap.

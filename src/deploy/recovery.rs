@@ -60,6 +60,7 @@ fn judge(state: GenerationState, is_live: bool, keeper_lives: bool) -> Verdict {
 pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetError> {
     let paths = site.layout.app(&app.name);
     interrupt_open_deploys(site, app).await?;
+    end_strays(app, &paths).await;
     let (name, database) = (app.name.clone(), site.database.clone());
     let (rows, releases) = database
         .run(move |database| Ok((database.generations(&name)?, database.releases(&name)?)))
@@ -91,6 +92,20 @@ async fn interrupt_open_deploys(site: &Site, app: &App) -> Result<(), FleetError
         tracing::warn!(app = %app.name, count, "deploys were cut off when the server ended");
     }
     Ok(())
+}
+
+/// Nothing is installed or built yet: what does so was left by a server that was killed, and would write into
+/// releases that are about to be removed.
+async fn end_strays(app: &App, paths: &AppPaths) {
+    match build::end_strays(&paths.npm_cache()).await {
+        Ok(0) => {}
+        Ok(count) => {
+            tracing::warn!(app = %app.name, count, "processes of a build that was cut off were ended");
+        }
+        Err(error) => {
+            tracing::error!(app = %app.name, %error, "processes of a build that was cut off can't be ended");
+        }
+    }
 }
 
 async fn recover_generation(

@@ -75,9 +75,9 @@ impl Former {
 
 /// What to go back to if the next generation fails: what is live, unless that has failed itself, or is the same
 /// release, whose own trial then goes on.
-pub(super) fn former(live: &Live, trial: Option<Trial>, next: ReleaseNumber) -> Option<Former> {
+pub(super) fn former(live: Former, trial: Option<Trial>, next: ReleaseNumber) -> Option<Former> {
     let inherited = trial.filter(|trial| live.release == next || trial.state != State::Watched);
-    let former = inherited.map_or_else(|| Former::of(live), |trial| trial.former);
+    let former = inherited.map_or(live, |trial| trial.former);
     (former.release != next).then_some(former)
 }
 
@@ -260,6 +260,39 @@ mod tests {
             ends.after(&exited(1)).unwrap(),
             "instance 1 keeps crashing: at last it ran for 1.0 s and ended with exit code 1"
         );
+    }
+
+    #[test]
+    fn the_way_back_leads_past_what_has_failed_and_past_the_same_release() {
+        let dir = tempfile::tempdir().unwrap();
+        let release = |number| Former {
+            release: ReleaseNumber(number),
+            commit: "a".repeat(40).parse().unwrap(),
+        };
+        let trial = |state| {
+            let deploy = DeployNumber(2);
+            Some(Trial {
+                generation: GenerationNumber(2),
+                former: release(1),
+                journal: Journal::create(dir.path().join("2"), "shop".parse().unwrap(), deploy),
+                state,
+            })
+        };
+        let back = |trial, next| {
+            let former = former(release(2), trial, ReleaseNumber(next));
+            former.map(|former| former.release.0)
+        };
+        let failed = || State::Failed("it crashes".into());
+        assert_eq!(back(None, 3), Some(2));
+        assert_eq!(
+            back(trial(State::Watched), 3),
+            Some(2),
+            "nothing is wrong with it"
+        );
+        assert_eq!(back(trial(failed()), 3), Some(1), "it has failed");
+        assert_eq!(back(None, 2), None, "started afresh, long after its swap");
+        assert_eq!(back(trial(State::Watched), 2), Some(1), "started afresh");
+        assert_eq!(back(trial(failed()), 1), None, "somebody went back by hand");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::cancel::Cancel;
 use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::{Live, Replaced};
-use super::pipeline::Outcome;
+use super::pipeline::{Outcome, stopping_failure};
 use super::queue::Queue;
 use super::recovery::Found;
 use super::retire::Ended;
@@ -35,7 +35,7 @@ use super::status::AppStatus;
 use super::trial::{self, Trial};
 use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::paths::AppPaths;
-use crate::report::{EventKind, Failure, Phase};
+use crate::report::EventKind;
 use crate::slot;
 use crate::state::{App, NewDeploy, StateError};
 
@@ -362,10 +362,4 @@ impl Worker {
             let _ = reply.send(()); // who asked may have gone
         }
     }
-}
-
-/// What those are told whose deploy is given up because the app or the server is being stopped.
-fn stopping_failure() -> Failure {
-    Failure::new(Phase::Receive, "the app is being stopped")
-        .hint("it is deployed when the server is started again, unless the app was destroyed")
 }

@@ -1,7 +1,7 @@
 //! What is told: one vocabulary of events, and the views of it.
 //!
 //! The push, `handover logs --deploy`, the control API and the deploy's own log file all show the same
-//! [`Event`] stream and so can't disagree. Everything that a build prints passes [`clean`] once, where it enters.
+//! [`Event`] stream and so can't disagree. Everything that a build prints passes [`clean_line`] once, where it enters.
 
 mod clean;
 mod event;

@@ -8,7 +8,7 @@ use crate::deploy::journal::Journal;
 use crate::deploy::launch::Live;
 use crate::deploy::pipeline::Work;
 use crate::deploy::queue::{Entry, Goal};
-use crate::deploy::trial::{self, State, Trial, Unfinished, Verdict};
+use crate::deploy::trial::{self, Former, State, Trial, Unfinished, Verdict};
 use crate::git::{Repo, SetBranch};
 use crate::ids::{CommitId, GenerationNumber};
 use crate::keep::Watch;
@@ -25,7 +25,7 @@ impl Worker {
         journal: &Arc<Journal>,
     ) {
         let before = self.trial.take();
-        let live = self.live.as_ref();
+        let live = self.live.as_deref().map(Former::of);
         let former = live.and_then(|live| trial::former(live, before, next.release));
         let (Some(former), false) = (former, watch_for.is_zero()) else {
             return;
