@@ -108,8 +108,14 @@ fn as_many_builds_run_at_once_as_the_settings_allow() {
         let building = scope.spawn(|| slow.push(&first));
         let build_dir = server.app_dir("first").join("releases/1");
         support::until("the build runs", || {
-            let log = server.ok(&["logs", "first", "--deploy", "1", "--json"]);
-            log.contains("\"phase\":\"build\"").then_some(())
+            // Refused as long as there is no such deploy.
+            let log = server
+                .run(&["logs", "first", "--deploy", "1", "--json"])
+                .stdout;
+            String::from_utf8(log)
+                .unwrap()
+                .contains("\"phase\":\"build\"")
+                .then_some(())
         });
         let waiting = scope.spawn(|| quick.push(&second));
         support::until("the other waits", || {
