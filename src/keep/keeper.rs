@@ -72,8 +72,12 @@ pub(super) struct Pending {
 pub(super) enum Awaited {
     /// The processes have heard of the drain, or their time to answer is over.
     DrainHeard { until: Instant },
-    /// So many instances listen; before there were so many.
-    Scaled { to: u32, from: u32 },
+    /// So many instances listen; before there were so many, and these were started.
+    Scaled {
+        to: u32,
+        from: u32,
+        started: Vec<u32>,
+    },
 }
 
 pub(super) struct Keeper {

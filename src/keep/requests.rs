@@ -78,7 +78,7 @@ impl Keeper {
     pub(super) fn settle_pending(&mut self, pending: Pending) {
         let answer = match &pending.awaited {
             Awaited::DrainHeard { until } => self.drain_heard(*until),
-            Awaited::Scaled { to, from } => self.scaled(*to, *from),
+            Awaited::Scaled { to, from, started } => self.scaled(*to, *from, started),
         };
         match answer {
             Some(answer) => {

@@ -37,31 +37,44 @@ impl Keeper {
             return;
         }
         let from = self.spec.instances;
-        self.resize(to);
-        let awaited = Awaited::Scaled { to, from };
+        let started = self.resize(to);
+        let awaited = Awaited::Scaled { to, from, started };
         self.pending.push(Pending { reply, awaited });
     }
 
-    /// Starts what is missing, from the lowest free number, and lets go what is too many, from the highest.
-    fn resize(&mut self, to: u32) {
+    /// Starts what is missing, and lets go what is too many. Gives the numbers of those that it has started.
+    ///
+    /// Instances that leave do not count: their last connections may keep them for long, and those that are wanted now
+    /// can't wait for that. Until they are gone their numbers are taken.
+    fn resize(&mut self, to: u32) -> Vec<u32> {
         self.spec.instances = to;
-        for index in 0..to {
-            if self.instance(index, None).is_none() {
-                let state = self.start(index);
-                self.instances.push(Instance::new(index, state));
-            }
+        let missing = (to as usize).saturating_sub(self.staying().len());
+        let free: Vec<u32> = (0..)
+            .filter(|index| self.instance(*index, None).is_none())
+            .take(missing)
+            .collect();
+        for &index in &free {
+            let state = self.start(index);
+            self.instances.push(Instance::new(index, state));
         }
         self.instances.sort_by_key(|instance| instance.index);
-        let surplus: Vec<u32> = self
-            .instances
-            .iter()
-            .filter(|instance| instance.index >= to && !instance.is_leaving())
-            .map(|instance| instance.index)
-            .collect();
-        for index in surplus {
+        for index in self.staying().into_iter().skip(to as usize) {
             self.let_go(index);
         }
         self.record();
+        free
+    }
+
+    /// The numbers of the instances that are not on their way out, the most useful first: those that listen, then the
+    /// lowest.
+    fn staying(&self) -> Vec<u32> {
+        let mut staying: Vec<&Instance> = self
+            .instances
+            .iter()
+            .filter(|instance| !instance.is_leaving())
+            .collect();
+        staying.sort_by_key(|instance| (!instance.is_listening(), instance.index));
+        staying.iter().map(|instance| instance.index).collect()
     }
 
     fn let_go(&mut self, index: u32) {
@@ -128,12 +141,11 @@ impl Keeper {
 
     /// Whether the change has come about: `to` listen, and the others accept no more. When a new instance ends before
     /// it listens, what there was before is what there is.
-    pub(super) fn scaled(&mut self, to: u32, from: u32) -> Option<Reply> {
-        let is_new = |instance: &&Instance| (from..to).contains(&instance.index);
+    pub(super) fn scaled(&mut self, to: u32, from: u32, started: &[u32]) -> Option<Reply> {
         let failed = self
             .instances
             .iter()
-            .filter(is_new)
+            .filter(|instance| started.contains(&instance.index))
             .find(|instance| matches!(instance.state, State::Ended | State::BackingOff { .. }))
             .map(|instance| instance.index);
         if let Some(index) = failed {
@@ -145,10 +157,11 @@ impl Keeper {
         if self.spec.instances != to {
             return Some(refuse("another number was asked for meanwhile"));
         }
-        let there = self
+        let listening = self
             .instances
             .iter()
-            .filter(|instance| instance.index < to && instance.is_listening());
+            .filter(|instance| instance.is_listening());
+        let there = listening.count();
         let leaving = self.instances.iter().any(|instance| {
             matches!(
                 &instance.state,
@@ -158,7 +171,7 @@ impl Keeper {
                 }
             )
         });
-        (there.count() == to as usize && !leaving).then_some(Reply::Done)
+        (there == to as usize && !leaving).then_some(Reply::Done)
     }
 }
 

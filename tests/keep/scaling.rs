@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::load::Load;
 use super::support::*;
 
@@ -54,6 +56,26 @@ async fn an_instance_that_is_scaled_away_keeps_its_open_connections_to_their_end
     }
     drop(held);
     generation.until_all_listen(1).await;
+    generation.stopped().await;
+}
+
+#[tokio::test]
+async fn more_instances_do_not_wait_for_those_that_leave() {
+    let app = App::server();
+    let generation = app.serving(2).await;
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        held.push(upgrade(generation.socket()).await);
+    }
+    generation.keeper.scale(1).await.unwrap();
+    let again = generation.keeper.scale(2);
+    let again = tokio::time::timeout(Duration::from_secs(30), again).await;
+    again.expect("it need not wait").unwrap();
+    for stream in &mut held {
+        echo(stream, "still").await;
+    }
+    drop(held);
+    generation.until_all_listen(2).await;
     generation.stopped().await;
 }
 
