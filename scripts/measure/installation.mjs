@@ -1,7 +1,7 @@
 // A handover of its own in a temporary directory, on a free port.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,7 +30,7 @@ export class Installation {
   async stop() {
     if (this.server.exitCode === null && this.server.signalCode === null) this.server.kill('SIGINT');
     await this.ended;
-    rmSync(this.directory, { recursive: true, force: true });
+    await run(['rm', '-rf', this.directory]);
   }
 
   handover(args, options) { return run([BINARY, '--home', this.home, ...args], options); }

@@ -1,6 +1,6 @@
 // scripts/bench: reads the arguments, measures, prints.
 import { writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Installation } from './installation.mjs';
 import { measureMemory, memoryTable } from './memory.mjs';
@@ -23,8 +23,8 @@ const apps = [
 const installation = await Installation.start();
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => installation.stop().then(() => process.exit(130)));
 try {
-  const result = { machine: machine() };
-  console.log(result.machine);
+  const result = { machine: machine(), load_average: loadavg()[0] };
+  console.log(`${result.machine}, load average ${result.load_average.toFixed(1)} at the start`);
   if (what !== 'memory') {
     result.push = [];
     for (const app of apps) {
