@@ -5,36 +5,13 @@
 
 mod support;
 
-use std::path::PathBuf;
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::invariants::{Traces, branch, unchanged};
 use support::steady::{TICKING_SERVER, Users};
-use support::{Project, Server, http, until};
-
-/// A server with an app whose first version is live.
-struct Shop {
-    server: Server,
-    repo: PathBuf,
-    project: Project,
-}
+use support::{Project, Server, Shop, http, until};
 
 impl Shop {
-    fn open() -> Self {
-        let server = Server::start();
-        let repo = server.create("shop");
-        let project = Project::tiny();
-        project.write("server.js", TICKING_SERVER);
-        project.version("v0");
-        project.push(&repo).went_live();
-        Self {
-            server,
-            repo,
-            project,
-        }
-    }
-
     /// Pushes a version that can't be deployed, twice, while the app is used. The pusher must read all of `words`.
     #[track_caller]
     fn refuses(&self, words: &[&str]) {
@@ -84,7 +61,7 @@ fn package(more: &str) -> String {
 
 #[test]
 fn no_package_json() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project.remove("package.json");
     shop.refuses(&[
         "error: checkout: there is no package.json at the top of the repository",
@@ -94,7 +71,7 @@ fn no_package_json() {
 
 #[test]
 fn broken_package_json() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project
         .write("package.json", "{\"name\": \"shop\",\n  oops\n}\n");
     shop.refuses(&[
@@ -105,7 +82,7 @@ fn broken_package_json() {
 
 #[test]
 fn no_lockfile() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project.remove("package-lock.json");
     shop.refuses(&[
         "error: checkout: there is no package-lock.json",
@@ -115,7 +92,7 @@ fn no_lockfile() {
 
 #[test]
 fn lockfile_that_does_not_match() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project.write(
         "package.json",
         &package(r#""scripts": {"start": "node server.js"}, "dependencies": {"is-odd": "3.0.1"}"#),
@@ -129,7 +106,7 @@ fn lockfile_that_does_not_match() {
 
 #[test]
 fn dependency_that_does_not_exist() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     // No such name can be registered, so that this holds for ever.
     let name = "@handover-fixture/does-not-exist";
     shop.project.write(
@@ -152,7 +129,7 @@ fn dependency_that_does_not_exist() {
 
 #[test]
 fn failing_postinstall() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project.write(
         "package.json",
         &package(
@@ -164,7 +141,7 @@ fn failing_postinstall() {
 
 #[test]
 fn failing_build() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project.write(
         "package.json",
         &package(
@@ -181,7 +158,7 @@ fn failing_build() {
 
 #[test]
 fn missing_start_script() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project
         .write("app.js", &shop.project.read("server.js"));
     shop.project.remove("server.js");
@@ -192,7 +169,7 @@ fn missing_start_script() {
 
 #[test]
 fn exit_at_start() {
-    Shop::open().refuses_server(
+    Shop::open("v0").refuses_server(
         "console.error('DATABASE_URL is not set'); process.exit(7);",
         &[
             "error: start: instance 0 ended after ",
@@ -205,7 +182,7 @@ fn exit_at_start() {
 
 #[test]
 fn crash_before_the_health_check_passes() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project.write(
         "handover.toml",
         "[health]\npath = \"/healthz\"\ntimeout = \"20s\"\n",
@@ -240,7 +217,7 @@ fn told(server: &Server, deploy: u32) -> String {
 
 #[test]
 fn a_version_that_keeps_crashing_after_its_swap_is_swapped_back_by_itself() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     let first = shop.server.status("shop")["live"]["commit"].clone();
     let users = Users::of_any_version(shop.server.address());
     shop.project.write("server.js", &crashing_server());
@@ -291,7 +268,7 @@ fn a_version_that_keeps_crashing_after_its_swap_is_swapped_back_by_itself() {
 
 #[test]
 fn swapping_back_returns_to_the_generation_that_still_drains() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     let before = shop.server.instance_pids("shop");
     let generation = shop.server.status("shop")["live"]["generation"].clone();
     // One who listens to the old version keeps it from ending, and hears it on through both swaps.
@@ -314,7 +291,7 @@ fn swapping_back_returns_to_the_generation_that_still_drains() {
 
 #[test]
 fn one_end_of_an_instance_is_an_accident_and_swaps_nothing_back() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project
         .write("handover.toml", "[watch]\nfor = \"3s\"\n");
     shop.project.version("v1");
@@ -336,7 +313,7 @@ fn one_end_of_an_instance_is_an_accident_and_swaps_nothing_back() {
 
 #[test]
 fn a_way_back_that_is_due_waits_for_the_deploy_that_runs_and_comes_before_those_that_wait() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     let first = branch(&shop.repo);
     shop.project.write("server.js", &crashing_server());
     shop.project.version("v1");
@@ -369,7 +346,7 @@ fn a_way_back_that_is_due_waits_for_the_deploy_that_runs_and_comes_before_those_
 
 #[test]
 fn where_there_is_no_way_back_the_new_version_stays_and_it_is_told() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     // The version before can't be started any more: what it needs is gone.
     let needs = "if (require('node:fs').existsSync(`${__dirname}/../../gone`)) process.exit(9);\n";
     shop.project
@@ -400,7 +377,7 @@ fn where_there_is_no_way_back_the_new_version_stays_and_it_is_told() {
 
 #[test]
 fn a_trial_goes_on_when_the_server_is_started_again() {
-    let mut shop = Shop::open();
+    let mut shop = Shop::open("v0");
     shop.project.write("server.js", &crashing_server());
     shop.project.version("v1");
     shop.project.push(&shop.repo).went_live();
@@ -416,7 +393,7 @@ fn a_trial_goes_on_when_the_server_is_started_again() {
 
 #[test]
 fn hangs_without_listening() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project
         .write("handover.toml", "[health]\ntimeout = \"2s\"\n");
     shop.refuses_server(
@@ -432,7 +409,7 @@ fn hangs_without_listening() {
 
 #[test]
 fn listens_on_another_port() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     shop.project
         .write("handover.toml", "[health]\ntimeout = \"3s\"\n");
     // A number that people write, on an address that nothing else uses.
@@ -447,7 +424,7 @@ fn listens_on_another_port() {
 
 #[test]
 fn health_path_answers_404() {
-    Shop::open().refuses_health(
+    Shop::open("v0").refuses_health(
         "console.log('asked', req.url); res.statusCode = 404; res.end();",
         &[
             "error: health: GET /healthz answered 404 when the time was up (2 s)",
@@ -459,7 +436,7 @@ fn health_path_answers_404() {
 
 #[test]
 fn health_path_answers_500() {
-    Shop::open().refuses_health(
+    Shop::open("v0").refuses_health(
         "console.error('no connection to the database'); res.statusCode = 500; res.end();",
         &[
             "error: health: GET /healthz answered 500 when the time was up (2 s)",
@@ -471,7 +448,7 @@ fn health_path_answers_500() {
 
 #[test]
 fn health_path_is_never_answered() {
-    Shop::open().refuses_health(
+    Shop::open("v0").refuses_health(
         "console.log('asked', req.url);",
         &[
             "error: health: GET /healthz was not answered when the time was up (2 s)",
@@ -483,7 +460,7 @@ fn health_path_is_never_answered() {
 
 #[test]
 fn health_path_is_answered_after_the_deadline() {
-    Shop::open().refuses_health(
+    Shop::open("v0").refuses_health(
         "setTimeout(() => res.end('well'), 4000);",
         &[
             "error: health: GET /healthz was not answered when the time was up (2 s)",
@@ -494,7 +471,7 @@ fn health_path_is_answered_after_the_deadline() {
 
 #[test]
 fn repository_without_a_commit() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     let users = Users::of(shop.server.address());
     let before = Traces::of(&shop.server, "shop");
     let pushed = Project::empty().push(&shop.repo);
@@ -512,7 +489,7 @@ fn repository_without_a_commit() {
 
 #[test]
 fn delete_of_the_branch() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     let users = Users::of(shop.server.address());
     let before = Traces::of(&shop.server, "shop");
     let pushed = shop.project.push_with(&shop.repo, &[":main"]);
@@ -524,7 +501,7 @@ fn delete_of_the_branch() {
 
 #[test]
 fn push_to_another_branch_and_of_a_tag() {
-    let shop = Shop::open();
+    let shop = Shop::open("v0");
     let users = Users::of(shop.server.address());
     let before = Traces::of(&shop.server, "shop");
     shop.project.version("v1");

@@ -9,31 +9,10 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 use support::invariants::{Traces, branch, processes_of};
 use support::project::{git_in, pushed};
-use support::steady::{TICKING_SERVER, Users};
-use support::{Project, Server, http, until};
-
-/// A server with an app whose first version is live.
-struct Shop {
-    server: Server,
-    repo: PathBuf,
-    project: Project,
-}
+use support::steady::Users;
+use support::{Shop, http, until};
 
 impl Shop {
-    fn open() -> Self {
-        let server = Server::start();
-        let repo = server.create("shop");
-        let project = Project::tiny();
-        project.write("server.js", TICKING_SERVER);
-        project.version("v1");
-        project.push(&repo).went_live();
-        Self {
-            server,
-            repo,
-            project,
-        }
-    }
-
     /// Starts `serve` at the address that it had.
     fn start_again(&mut self) {
         let again = self.server.same_address();
@@ -56,7 +35,7 @@ impl Shop {
 
 #[test]
 fn a_push_while_the_server_is_away_is_stored_told_and_deployed_later() {
-    let mut shop = Shop::open();
+    let mut shop = Shop::open("v1");
     let users = Users::of_any_version(shop.server.address());
     shop.server.end(Signal::SIGTERM);
     let commit = shop.project.version("v2");
@@ -76,7 +55,7 @@ fn a_push_while_the_server_is_away_is_stored_told_and_deployed_later() {
 
 #[test]
 fn a_branch_that_moves_without_a_hook_is_deployed() {
-    let shop = Shop::open();
+    let shop = Shop::open("v1");
     let commit = shop.project.version("v2");
     shop.project.push_with(&shop.repo, &["main:refs/heads/dev"]);
     let moved = git_in(&shop.repo)
@@ -90,7 +69,7 @@ fn a_branch_that_moves_without_a_hook_is_deployed() {
 
 #[test]
 fn a_branch_that_moves_to_what_fails_is_tried_once_and_led_back() {
-    let shop = Shop::open();
+    let shop = Shop::open("v1");
     let before = Traces::of(&shop.server, "shop");
     shop.project.write("server.js", "process.exit(1);");
     let commit = shop.project.commit("broken");
@@ -108,7 +87,7 @@ fn a_branch_that_moves_to_what_fails_is_tried_once_and_led_back() {
 
 /// `serve` ends in this way: everything that it runs goes on, and the next start finds it.
 fn server_comes_back(signal: Signal) {
-    let mut shop = Shop::open();
+    let mut shop = Shop::open("v1");
     let mut before = Traces::of(&shop.server, "shop");
     let users = Users::of(shop.server.address());
     let old = shop.server.pid();
@@ -149,7 +128,7 @@ fn sigkill_leaves_everything_running_and_the_next_start_finds_it() {
 
 #[test]
 fn sigint_ends_everything() {
-    let mut shop = Shop::open();
+    let mut shop = Shop::open("v1");
     // One who never ends would keep a drain waiting.
     let users = Users::listening(shop.server.address());
     shop.server.end(Signal::SIGINT);
@@ -201,7 +180,7 @@ fn build_runs(shop: &Shop) -> bool {
 
 #[test]
 fn sigint_during_a_deploy_ends_it_and_all_of_its_processes_and_tells_the_pushers() {
-    let mut shop = Shop::open();
+    let mut shop = Shop::open("v1");
     let pushes = push_two(&shop);
     shop.server.end(Signal::SIGINT);
     let [building, waiting] = pushes.map(|push| pushed(&push.wait_with_output().unwrap()));
@@ -218,7 +197,7 @@ fn sigint_during_a_deploy_ends_it_and_all_of_its_processes_and_tells_the_pushers
 /// `serve` ends in this way in the middle of a deploy: the pushers are told, the build ends, and the next start
 /// deploys what the branch names.
 fn server_ends_during_a_deploy(signal: Signal) {
-    let mut shop = Shop::open();
+    let mut shop = Shop::open("v1");
     let users = Users::of_any_version(shop.server.address());
     let pushes = push_two(&shop);
     shop.server.end(signal);
@@ -267,7 +246,7 @@ fn sigkill_during_a_deploy_loses_nothing() {
 
 #[test]
 fn destroying_an_app_leaves_nothing_of_it() {
-    let shop = Shop::open();
+    let shop = Shop::open("v1");
     let before = processes_of(shop.server.home());
     let create = ["app", "create", "other", "--domain", "other.test"];
     let told = shop.server.ok(&create);
