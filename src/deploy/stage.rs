@@ -1,6 +1,9 @@
 //! What the phases of one deploy share: where they are told, and what must be taken back if one of them fails.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::fleet::blocking;
 use super::journal::Journal;
@@ -13,6 +16,9 @@ use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
 use crate::report::{EventKind, Failure, Phase};
+
+/// How long a keeper that was about to end by itself may take for it.
+const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// One deploy at work.
 pub(super) struct Stage {
@@ -185,12 +191,10 @@ impl Stage {
 /// Stops a keeper and waits for its end, which its own limits bound.
 pub(super) async fn stop_keeper(keeper: &Keeper) {
     if let Err(error) = keeper.stop().await
-        && !keeper.has_ended()
+        && timeout(LAST_BREATH, keeper.gone()).await.is_err()
     {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "keeper can't be told to stop"
-        );
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "keeper can't be told to stop");
         return;
     }
     gone(keeper).await;

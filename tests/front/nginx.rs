@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::backend::{Backend, ok};
 use crate::nodes::{NodeApp, load_script, no_swap_loses_a_request};
 use crate::peer::Peer;
-use crate::rig::{eventually, get, publish};
+use crate::rig::{eventually, get, publish, skip};
 
 /// An nginx of its own, on a port of its own, in a directory of its own.
 struct Nginx {
@@ -30,7 +30,7 @@ fn program() -> Option<PathBuf> {
     let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     let found = places.map(|dir| dir.join("nginx")).find(|it| it.exists());
     if found.is_none() {
-        eprintln!("skipped: there is no nginx");
+        skip("there is no nginx");
     }
     found
 }

@@ -56,7 +56,8 @@ pub(crate) fn load_script() -> Option<PathBuf> {
     let named = std::env::var_os("HANDOVER_LOAD").map(PathBuf::from);
     let found = named.or(Some(beside)).filter(|path| path.exists());
     if found.is_none() {
-        eprintln!("skipped: no load script; name it in HANDOVER_LOAD");
+        // tests/load.rs shows the same with a client of our own.
+        eprintln!("SKIPPED: no load script; name it in HANDOVER_LOAD");
     }
     found
 }

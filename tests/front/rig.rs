@@ -185,3 +185,13 @@ fn spawn_front(dir: &Path, listener: &TcpListener, arguments: &[&str]) -> Group 
         .spawn()
         .unwrap()
 }
+
+/// Whether a test that needs what this machine lacks may be skipped: what would be lost without it is told, and
+/// `HANDOVER_TEST_NO_SKIP` (set in CI) forbids it for everything that a script can install.
+pub(crate) fn skip(why: &str) {
+    assert!(
+        std::env::var_os("HANDOVER_TEST_NO_SKIP").is_none(),
+        "nothing may be skipped here, but: {why}"
+    );
+    eprintln!("SKIPPED: {why}");
+}
