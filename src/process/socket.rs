@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -125,11 +124,6 @@ pub fn lock_exclusive(file: &std::fs::File) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
-}
-
-/// Whether a path fits into `sun_path` together with its final NUL.
-pub fn fits_socket_address(path: &Path) -> bool {
-    path.as_os_str().as_bytes().len() < 108
 }
 
 #[cfg(test)]

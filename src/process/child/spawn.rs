@@ -170,12 +170,6 @@ impl Spawn {
         self
     }
 
-    /// Sends both outputs to one file.
-    pub fn output_to(self, file: File) -> io::Result<Self> {
-        let other = file.try_clone()?;
-        Ok(self.stdout(Output::File(file)).stderr(Output::File(other)))
-    }
-
     /// Hands a descriptor to the child under exactly this number (3 or more; each number once).
     #[must_use]
     pub fn inherit_fd(mut self, fd: OwnedFd, as_number: RawFd) -> Self {
