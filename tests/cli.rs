@@ -158,7 +158,9 @@ fn status_releases_and_deploy_logs_have_their_stable_names() {
     let releases = server.json(&["releases", "shop"]);
     assert_eq!(
         keys(&releases["releases"][0]),
-        ["built_at", "commit", "deploy", "live", "release", "subject"]
+        [
+            "built_at", "commit", "deploy", "live", "message", "release", "subject"
+        ]
     );
 
     let log = server.ok(&["logs", "shop", "--deploy", "1", "--json"]);
@@ -222,13 +224,13 @@ fn follow_shows_the_last_deploy_and_its_verdict() {
     );
 
     let broken = Project::tiny();
-    broken.remove("package.json").commit("no package.json");
-    broken
-        .push_with(&repo, &["-f", "main"])
-        .says("error: checkout: ");
+    broken.write("server.js", "process.exit(1)").commit("broken");
+    let commit = broken.git(&["rev-parse", "main"]);
+    broken.push_with(&repo, &["main:dev"]);
+    server.run(&["deploy", "shop", commit.trim()]);
     let follow = server.run(&["follow", "shop"]);
     assert_eq!(follow.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&follow.stderr).contains("error: checkout: "));
+    assert!(String::from_utf8_lossy(&follow.stderr).contains("error: start: "));
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Shop {
 
 #[test]
 fn a_push_while_the_server_is_away_is_stored_told_and_deployed_later() {
-    let mut shop = Shop::open("v1");
+    let mut shop = Shop::open_without_gate("v1");
     let users = Users::of_any_version(shop.server.address());
     shop.server.end(Signal::SIGTERM);
     let commit = shop.project.version("v2");
@@ -51,6 +51,25 @@ fn a_push_while_the_server_is_away_is_stored_told_and_deployed_later() {
     assert_eq!(shop.body(), "version v2\n");
     assert_eq!(shop.server.status("shop")["live"]["commit"], commit);
     users.finish().all_answered();
+}
+
+#[test]
+fn the_gate_refuses_a_push_while_the_server_is_away_and_takes_it_later() {
+    let mut shop = Shop::open("v1");
+    let first = branch(&shop.repo);
+    shop.server.end(Signal::SIGTERM);
+    shop.project.version("v2");
+    let pushed = shop.project.push(&shop.repo);
+    assert_eq!(pushed.code, 1, "{}", pushed.text);
+    pushed
+        .says("error: the handover server is not running")
+        .says("hint: start it with `handover serve`, then push again; nothing has changed")
+        .says("! [remote rejected] main -> main (the handover server is not running)");
+    assert_eq!(branch(&shop.repo), first);
+    shop.start_again();
+    assert_eq!(shop.body(), "version v1\n");
+    shop.project.push(&shop.repo).went_live();
+    assert_eq!(shop.body(), "version v2\n");
 }
 
 #[test]
@@ -187,7 +206,8 @@ fn sigint_during_a_deploy_ends_it_and_all_of_its_processes_and_tells_the_pushers
     building
         .says("the build has begun")
         .says("the app is being stopped")
-        .says("hint: it is deployed when the server is started again");
+        .says("hint: push again when the server is back")
+        .says("! [remote rejected] main -> main (receive: the app is being stopped)");
     waiting.says("the app is being stopped");
     until("no process is left", || {
         processes_of(shop.server.home()).is_empty().then_some(())
@@ -197,7 +217,7 @@ fn sigint_during_a_deploy_ends_it_and_all_of_its_processes_and_tells_the_pushers
 /// `serve` ends in this way in the middle of a deploy: the pushers are told, the build ends, and the next start
 /// deploys what the branch names.
 fn server_ends_during_a_deploy(signal: Signal) {
-    let mut shop = Shop::open("v1");
+    let mut shop = Shop::open_without_gate("v1");
     let users = Users::of_any_version(shop.server.address());
     let pushes = push_two(&shop);
     shop.server.end(signal);
@@ -232,6 +252,31 @@ fn server_ends_during_a_deploy(signal: Signal) {
     let dirs = std::fs::read_dir(shop.server.app_dir("shop").join("releases")).unwrap();
     assert_eq!(dirs.count(), known, "what was cut off is gone");
     users.finish().all_answered();
+}
+
+#[test]
+fn with_the_gate_a_deploy_that_was_cut_off_has_changed_nothing() {
+    let mut shop = Shop::open("v1");
+    let first = branch(&shop.repo);
+    let pushes = push_two(&shop);
+    shop.server.end(Signal::SIGKILL);
+    for push in pushes {
+        let pushed = pushed(&push.wait_with_output().unwrap());
+        assert_eq!(pushed.code, 1, "{}", pushed.text);
+        pushed
+            .says("warning: the verdict is not known")
+            .says("! [remote rejected] main -> main (the server has gone away before the verdict)");
+    }
+    assert_eq!(branch(&shop.repo), first);
+    shop.start_again();
+    assert!(!build_runs(&shop), "what was cut off is ended");
+    assert_eq!(shop.server.status("shop")["state"], "live");
+    assert_eq!(shop.body(), "version v1\n");
+    shop.project
+        .write("package.json", &ENDLESS_BUILD.replace("sleep 1000 & wait", "true"));
+    shop.project.version("v4");
+    shop.project.push(&shop.repo).went_live();
+    assert_eq!(shop.body(), "version v4\n");
 }
 
 #[test]

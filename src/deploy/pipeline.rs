@@ -115,7 +115,7 @@ async fn swap(
 
 fn given_up(stage: &Stage, why: &Why) -> Failure {
     match why {
-        Why::Stopping => stopping_failure(),
+        Why::Stopping => stopping_failure(&stage.order.branch),
         Why::Wished { by } => {
             let by = by
                 .as_ref()
@@ -127,9 +127,13 @@ fn given_up(stage: &Stage, why: &Why) -> Failure {
 }
 
 /// What those are told whose deploy is given up because the app or the server is being stopped.
-pub(super) fn stopping_failure() -> Failure {
-    Failure::new(Phase::Receive, "the app is being stopped")
-        .hint("it is deployed when the server is started again, unless the app was destroyed")
+pub(super) fn stopping_failure(branch: &BranchMove) -> Failure {
+    let hint = if branch.is_gated() {
+        "push again when the server is back, unless the app was destroyed"
+    } else {
+        "it is deployed when the server is started again, unless the app was destroyed"
+    };
+    Failure::new(Phase::Receive, "the app is being stopped").hint(hint)
 }
 
 /// Everything before the swap.

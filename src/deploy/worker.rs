@@ -328,7 +328,8 @@ impl Worker {
     async fn begin_stop(&mut self, reply: oneshot::Sender<()>) {
         self.stopping = Some(reply);
         if let Some(waiting) = self.waiting.take() {
-            self.end_waiting(&waiting.journal, stopping_failure()).await;
+            let failure = stopping_failure(&waiting.branch);
+            self.end_waiting(&waiting.journal, failure).await;
         }
         if let Some(running) = &self.running {
             running.cancel.cancel(Why::Stopping);

@@ -26,6 +26,31 @@ impl Pushed {
         self
     }
 
+    /// Panics with what the pusher read unless the push was rejected, with the reason that he reads above it.
+    #[track_caller]
+    pub fn rejected(&self) -> &Self {
+        assert_eq!(self.code, 1, "{}", self.text);
+        let error = self
+            .text
+            .lines()
+            .find_map(|line| line.strip_prefix("error: "));
+        let reason = error.unwrap_or_else(|| panic!("no error is told:\n{}", self.text));
+        // What pre-receive refuses git words by itself.
+        let by_hook = self.text.contains("(pre-receive hook declined)");
+        let rejected = self
+            .text
+            .lines()
+            .find(|line| line.contains("! [remote rejected]"));
+        let rejected = rejected.unwrap_or_else(|| panic!("nothing is rejected:\n{}", self.text));
+        let told = rejected.ends_with(&format!("({reason})"));
+        assert!(
+            told || by_hook,
+            "{rejected:?} should end with {reason:?}:\n{}",
+            self.text
+        );
+        self
+    }
+
     /// Panics with what the pusher read unless the push went through and its commit is live.
     #[track_caller]
     pub fn went_live(&self) -> &Self {

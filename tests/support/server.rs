@@ -165,7 +165,13 @@ impl Server {
     /// Creates an app; gives what to push to.
     #[track_caller]
     pub fn create(&self, app: &str) -> PathBuf {
-        let told = self.ok(&["app", "create", app]);
+        self.create_with(app, &[])
+    }
+
+    /// Creates an app with more arguments; gives what to push to.
+    #[track_caller]
+    pub fn create_with(&self, app: &str, args: &[&str]) -> PathBuf {
+        let told = self.ok(&[&["app", "create", app], args].concat());
         PathBuf::from(told.lines().last().unwrap())
     }
 

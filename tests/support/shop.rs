@@ -16,8 +16,17 @@ pub struct Shop {
 impl Shop {
     /// A server whose app answers with this version.
     pub fn open(version: &str) -> Self {
+        Self::open_with(version, &[])
+    }
+
+    /// The same, with a branch that moves before the verdict.
+    pub fn open_without_gate(version: &str) -> Self {
+        Self::open_with(version, &["--no-gate"])
+    }
+
+    fn open_with(version: &str, args: &[&str]) -> Self {
         let server = Server::start();
-        let repo = server.create("shop");
+        let repo = server.create_with("shop", args);
         let project = Project::tiny();
         project.write("server.js", TICKING_SERVER);
         project.version(version);

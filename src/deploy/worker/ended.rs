@@ -51,7 +51,10 @@ impl Worker {
         self.queue.next();
         match self.waiting.take() {
             Some(ticket) if self.stopping.is_none() => self.begin_waiting(ticket).await,
-            Some(ticket) => self.end_waiting(&ticket.journal, stopping_failure()).await,
+            Some(ticket) => {
+                let failure = stopping_failure(&ticket.branch);
+                self.end_waiting(&ticket.journal, failure).await;
+            }
             None => {
                 self.revive().await;
                 self.look().await;
