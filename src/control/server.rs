@@ -4,6 +4,7 @@ mod answer;
 mod apps;
 mod deploys;
 mod logs;
+mod settings;
 
 use std::io;
 use std::sync::Arc;
@@ -32,7 +33,13 @@ fn routes(fleet: Arc<Fleet>) -> Router {
     Router::new()
         .route("/v1/server", get(apps::server))
         .route("/v1/apps", get(apps::list).post(apps::create))
-        .route("/v1/apps/{app}", get(apps::show).delete(apps::destroy))
+        .route(
+            "/v1/apps/{app}",
+            get(apps::show)
+                .patch(settings::change)
+                .delete(apps::destroy),
+        )
+        .route("/v1/apps/{app}/settings", get(settings::show))
         .route("/v1/apps/{app}/scale", post(apps::scale))
         .route(
             "/v1/apps/{app}/domains",

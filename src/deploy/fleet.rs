@@ -2,6 +2,7 @@
 
 mod create;
 mod error;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -214,19 +215,20 @@ impl Fleet {
 
     /// Leads a host name to the app.
     pub async fn add_host(&self, name: &AppName, host: HostName) -> Result<App, FleetError> {
-        self.change_hosts(name, move |database, app| database.add_host(app, &host))
+        self.change(name, move |database, app| database.add_host(app, &host))
             .await
     }
 
     /// Takes a host name from the app.
     pub async fn remove_host(&self, name: &AppName, host: HostName) -> Result<App, FleetError> {
-        self.change_hosts(name, move |database, app| {
+        self.change(name, move |database, app| {
             database.remove_host(app, &host).map(drop)
         })
         .await
     }
 
-    async fn change_hosts(
+    /// Changes what is remembered of an app, and tells its worker.
+    async fn change(
         &self,
         name: &AppName,
         change: impl FnOnce(&crate::state::Database, &AppName) -> Result<(), crate::state::StateError>

@@ -5,6 +5,7 @@
 //!                                           ─► pipeline ─► launch     a deploy, phase by phase
 //!                                           ─► trial                  whether a new version stays up
 //!                                           ─► journal                what is told of it
+//!                                           ─► told (pure)            what the webhook is told
 //!   recovery                                                          what is found at a start
 //! ```
 
@@ -18,8 +19,10 @@ mod pipeline;
 mod queue;
 mod recovery;
 mod retire;
+pub mod settings;
 pub mod site;
 mod stage;
 pub mod status;
+mod told;
 mod trial;
 pub mod worker;

@@ -1,5 +1,7 @@
 //! What is found at a start, and how the database, `live.sock` and the keepers are made to agree.
 
+mod cut_off;
+
 use std::sync::Arc;
 
 use super::fleet::{FleetError, blocking};
@@ -13,7 +15,7 @@ use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::Keeper;
 use crate::paths::AppPaths;
 use crate::slot;
-use crate::state::{App, DeployState, Generation, GenerationState, Release};
+use crate::state::{App, Generation, GenerationState, Release};
 use crate::time::{Timestamp, now};
 
 /// What of an app was found running.
@@ -59,7 +61,6 @@ fn judge(state: GenerationState, is_live: bool, keeper_lives: bool) -> Verdict {
 /// Finds what runs of an app and makes database, sockets and directories agree with it.
 pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetError> {
     let paths = site.layout.app(&app.name);
-    interrupt_open_deploys(site, app).await?;
     end_strays(app, &paths).await;
     let (name, database) = (app.name.clone(), site.database.clone());
     let (rows, releases) = database
@@ -69,6 +70,7 @@ pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetE
         let paths = paths.clone();
         blocking(move || slot::live(&paths)).await
     };
+    cut_off::end_open_deploys(site, app, &rows, leads_to).await?;
     let mut found = Found::default();
     for row in rows {
         recover_generation(site, app, &paths, &row, leads_to, &releases, &mut found).await?;
@@ -76,22 +78,6 @@ pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetE
     let keep: Vec<ReleaseNumber> = releases.iter().map(|release| release.number).collect();
     blocking(move || sweep(&paths, &keep)).await;
     Ok(found)
-}
-
-async fn interrupt_open_deploys(site: &Site, app: &App) -> Result<(), FleetError> {
-    let name = app.name.clone();
-    let interrupted = site.database.run(move |database| {
-        let open = database.open_deploys(&name)?;
-        for deploy in &open {
-            database.set_deploy(&name, deploy.number, &DeployState::Interrupted)?;
-        }
-        Ok(open.len())
-    });
-    let count = interrupted.await?;
-    if count > 0 {
-        tracing::warn!(app = %app.name, count, "deploys were cut off when the server ended");
-    }
-    Ok(())
 }
 
 /// Nothing is installed or built yet: what does so was left by a server that was killed, and would write into

@@ -11,6 +11,7 @@ use crate::config::ServerSettings;
 use crate::ids::{AppName, GenerationNumber, HostName};
 use crate::paths::Layout;
 use crate::state::Database;
+use crate::webhook::Outbox;
 
 /// How the front finds an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Site {
     pub listen: watch::Receiver<Vec<SocketAddr>>,
     /// How the front finds each app; workers keep their own entry true.
     pub routes: watch::Sender<BTreeMap<AppName, AppRoute>>,
+    /// What waits to be told to webhooks.
+    pub outbox: Outbox,
     /// How many deploys may check out, install and build at once.
     pub builds: Arc<Semaphore>,
 }

@@ -49,6 +49,7 @@ impl From<FleetError> for Refused {
         let status = match &error {
             FleetError::State(StateError::NoApp(_)) => StatusCode::NOT_FOUND,
             FleetError::State(StateError::AppExists(_) | StateError::HostTaken { .. })
+            | FleetError::NoWebhook(_)
             | FleetError::LeftOver { .. } => StatusCode::CONFLICT,
             FleetError::Path(_)
             | FleetError::Hooks(_)
@@ -58,6 +59,7 @@ impl From<FleetError> for Refused {
             | FleetError::Slot(_)
             | FleetError::Directory { .. }
             | FleetError::Scale { .. }
+            | FleetError::Random(_)
             | FleetError::BeingStopped(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self {

@@ -64,6 +64,14 @@ pub enum FleetError {
         #[source]
         source: KeepError,
     },
+    /// There is no webhook that a secret could be for.
+    #[error(
+        "set the secret of the webhook of `{0}`: there is none; set it first: handover app set {0} webhook URL"
+    )]
+    NoWebhook(AppName),
+    /// The system has no random bytes.
+    #[error("take random bytes from the system")]
+    Random(#[source] std::io::Error),
     /// The app is about to end.
     #[error("reach the app `{0}`: it is being stopped")]
     BeingStopped(AppName),
