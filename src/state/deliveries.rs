@@ -224,7 +224,7 @@ mod tests {
     struct Rig {
         database: Database,
         shop: AppName,
-        _dir: tempfile::TempDir,
+        dir: tempfile::TempDir,
     }
 
     impl Rig {
@@ -243,7 +243,7 @@ mod tests {
             Self {
                 database,
                 shop,
-                _dir: dir,
+                dir,
             }
         }
 
@@ -362,7 +362,7 @@ mod tests {
     fn nobody_else_may_read_the_database() {
         use std::os::unix::fs::PermissionsExt;
         let rig = Rig::with_webhook();
-        for entry in std::fs::read_dir(rig._dir.path()).unwrap() {
+        for entry in std::fs::read_dir(rig.dir.path()).unwrap() {
             let entry = entry.unwrap();
             let mode = entry.metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0, "{:?}", entry.file_name());
