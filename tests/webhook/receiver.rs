@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ impl Received {
 pub struct Receiver {
     address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
+    unanswered: Arc<AtomicUsize>,
 }
 
 impl Receiver {
@@ -66,14 +68,21 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
+        let unanswered = Arc::new(AtomicUsize::new(0));
         let (seen, reply) = (Arc::clone(&received), Arc::new(reply));
+        let held = Arc::clone(&unanswered);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (seen, reply) = (Arc::clone(&seen), Arc::clone(&reply));
-                std::thread::spawn(move || serve(&stream, &seen, &*reply));
+                let held = Arc::clone(&held);
+                std::thread::spawn(move || serve(&stream, &seen, &*reply, &held));
             }
         });
-        Self { address, received }
+        Self {
+            address,
+            received,
+            unanswered,
+        }
     }
 
     pub fn url(&self) -> String {
@@ -89,6 +98,11 @@ impl Receiver {
         self.received.lock().unwrap().clone()
     }
 
+    /// How many requests wait for an answer that never comes.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::SeqCst)
+    }
+
     /// Waits until so many requests came; gives all.
     #[track_caller]
     pub fn until_received(&self, count: usize) -> Vec<Received> {
@@ -98,7 +112,12 @@ impl Receiver {
     }
 }
 
-fn serve(mut stream: &TcpStream, seen: &Mutex<Vec<Received>>, reply: &dyn Fn(usize) -> Reply) {
+fn serve(
+    mut stream: &TcpStream,
+    seen: &Mutex<Vec<Received>>,
+    reply: &dyn Fn(usize) -> Reply,
+    held: &AtomicUsize,
+) {
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
@@ -113,12 +132,17 @@ fn serve(mut stream: &TcpStream, seen: &Mutex<Vec<Received>>, reply: &dyn Fn(usi
     };
     match reply(before) {
         Reply::Status(status) => {
-            let head = format!("HTTP/1.1 {status} So\r\nContent-Length: 2\r\n\r\nok");
-            let head = head.replace("204 So\r\nContent-Length: 2\r\n\r\nok", "204 So\r\n\r\n");
-            let _ = stream.write_all(head.as_bytes()); // the other end may have given up
+            let rest = match status {
+                204 => "\r\n",
+                _ => "Content-Length: 2\r\n\r\nok",
+            };
+            let answer = format!("HTTP/1.1 {status} So\r\n{rest}");
+            let _ = stream.write_all(answer.as_bytes()); // the other end may have given up
         }
         Reply::Silence => {
+            held.fetch_add(1, Ordering::SeqCst);
             let _ = stream.read(&mut [0]); // until the other end gives up
+            held.fetch_sub(1, Ordering::SeqCst);
         }
     }
 }

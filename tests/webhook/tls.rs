@@ -20,8 +20,10 @@ const server = require('node:https').createServer({ key, cert }, async (req, res
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 ";
 
-/// Makes `ca.pem`, and `cert.pem` with `key.pem` for 127.0.0.1.
+/// Makes the authorities `other.pem` and `ca.pem`, and by that one `cert.pem` with `key.pem` for 127.0.0.1.
 const CERTIFICATES: &str = "
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj '/CN=other authority' \
+  -keyout other-key.pem -out other.pem &&
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj '/CN=test authority' \
   -keyout ca-key.pem -out ca.pem &&
 openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj '/CN=receiver' -keyout key.pem -out csr.pem &&
@@ -81,10 +83,11 @@ fn a_receiver_behind_tls_is_told_if_its_authority_is_trusted_and_only_then() {
     }
     let dir = tempfile::tempdir().unwrap();
     make_certificates(dir.path());
-    let authority = dir.path().join("ca.pem");
+    let (authority, other) = (dir.path().join("ca.pem"), dir.path().join("other.pem"));
     let receiver = HttpsReceiver::start(dir);
 
-    let mistrustful = Server::start_with("", &["--no-front"]);
+    let environment = [("SSL_CERT_FILE", other.to_str().unwrap())];
+    let mistrustful = Server::start_among(&environment, "", &["--no-front"]);
     mistrustful.create("shop");
     let set = mistrustful.run(&["app", "set", "shop", "webhook", &receiver.url]);
     let words = String::from_utf8_lossy(&set.stderr);

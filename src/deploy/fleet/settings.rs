@@ -79,6 +79,7 @@ impl Fleet {
         let row = webhook.clone();
         self.change(name, move |database, app| database.set_webhook(app, &row))
             .await?;
+        self.site.outbox.wake(); // what waited for another receiver is due
         let ping = webhook::ping(name, &webhook)
             .await
             .map_err(FleetError::Random)?;
@@ -88,7 +89,6 @@ impl Fleet {
             .database
             .run(move |database| database.set_last_delivery(&owned, &remembered))
             .await?;
-        self.site.outbox.wake(); // what waited for another receiver is due
         Ok(last)
     }
 }
