@@ -3,10 +3,16 @@
 //! A *release* is the built code of one commit, a *generation* one start of a release, an *instance* one process of
 //! a generation, a *deploy* one run of the phases. Each is numbered per app from 1 (instances from 0).
 
+mod hex;
+mod webhook;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use hex::hex;
+pub use webhook::{Scheme, WebhookError, WebhookSecret, WebhookUrl};
 
 /// What is wrong with a name or number that came from outside.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -10,6 +10,7 @@
 //! deploy                          queue (pure) · pipeline · worker · recovery
 //! front      keep                 the roles of the data plane: no knowledge of deploys
 //! build      slot     push        checkout, install · publish, count · refs
+//! webhook                         tells others how deploys end
 //! process    git      state       report
 //! config     paths    ids         time
 //! ```
@@ -32,3 +33,4 @@ pub mod report;
 pub mod slot;
 pub mod state;
 pub mod time;
+pub mod webhook;

@@ -224,7 +224,9 @@ fn follow_shows_the_last_deploy_and_its_verdict() {
     );
 
     let broken = Project::tiny();
-    broken.write("server.js", "process.exit(1)").commit("broken");
+    broken
+        .write("server.js", "process.exit(1)")
+        .commit("broken");
     let commit = broken.git(&["rev-parse", "main"]);
     broken.push_with(&repo, &["main:dev"]);
     server.run(&["deploy", "shop", commit.trim()]);

@@ -240,7 +240,7 @@ fn each_push_option_does_what_it_says_and_others_are_refused_with_the_list() {
         quiet.text
     );
 
-    let cache = shop.server.app_dir("shop").join("npm-cache");
+    let cache = shop.server.app_dir("shop").join("cache/npm");
     let canary = cache.join("canary");
     std::fs::create_dir_all(&cache).unwrap();
     std::fs::write(&canary, "").unwrap();

@@ -13,7 +13,7 @@ const ROWS: &[&[&str]] = &[
     &["control"],
     &["deploy"],
     &["front", "keep"],
-    &["build", "slot", "push"],
+    &["build", "slot", "push", "webhook"],
     &["git", "state"],
     &["process", "report"],
     &["config", "paths"],
@@ -28,6 +28,8 @@ const KEPT: &[(&str, &str)] = &[
     ("notify", "daemon"),
     ("rusqlite", "state"),
     ("clap", "cli"),
+    ("tokio_rustls", "webhook"),
+    ("hmac", "webhook"),
 ];
 
 fn row(module: &str) -> usize {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
+pub use super::setting::Key;
 use crate::ids::{AppName, DeployNumber, HostName};
 
 /// git push production main: deploys a Node.js app and hands the running app over without one dropped request.
@@ -31,7 +32,7 @@ pub struct Cli {
 pub enum Verb {
     /// Run the server until SIGTERM (apps run on) or Ctrl-C (apps are stopped too)
     Serve(Serve),
-    /// Create, list and destroy apps
+    /// Create, list, set up and destroy apps
     #[command(subcommand)]
     App(AppVerb),
     /// Show apps, what serves, and what is still draining
@@ -120,6 +121,8 @@ pub enum AppVerb {
     Create(Create),
     /// List the apps
     List(Json),
+    /// Show and change what is set about an app
+    Set(Set),
     /// Stop an app and delete everything of it
     Destroy(Destroy),
 }
@@ -138,6 +141,23 @@ pub struct Create {
     /// A host name that leads to the app; may be given more than once
     #[arg(long = "domain", value_name = "HOST")]
     pub domains: Vec<HostName>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A setting of an app.
+#[derive(Debug, Args)]
+pub struct Set {
+    /// The app
+    pub name: AppName,
+    /// gate, force, webhook or webhook-secret (default: show all)
+    pub key: Option<Key>,
+    /// Its new value; an empty one takes it back to its default (default: show it)
+    pub value: Option<String>,
+    /// Take a setting back to its default
+    #[arg(long, value_name = "KEY", conflicts_with = "key")]
+    pub unset: Option<Key>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -9,6 +9,8 @@ mod doctor;
 mod exit;
 mod roles;
 mod say;
+mod setting;
+mod settings;
 mod table;
 
 use clap::{CommandFactory, Parser};
@@ -77,6 +79,7 @@ async fn ask(client: &Client, verb: Verb) -> Result<Exit, Failed> {
     match verb {
         Verb::App(AppVerb::Create(create)) => apps::create(client, create).await,
         Verb::App(AppVerb::List(json)) => apps::list(client, json.json).await,
+        Verb::App(AppVerb::Set(set)) => settings::set(client, set).await,
         Verb::App(AppVerb::Destroy(destroy)) => apps::destroy(client, destroy).await,
         Verb::Status(which) => apps::status(client, which).await,
         Verb::Scale(scale) => apps::scale(client, scale).await,

@@ -5,6 +5,7 @@ mod apps;
 mod deploys;
 mod logs;
 mod pusher;
+mod settings;
 
 use std::io;
 use std::sync::Arc;
@@ -33,7 +34,13 @@ fn routes(fleet: Arc<Fleet>) -> Router {
     Router::new()
         .route("/v1/server", get(apps::server))
         .route("/v1/apps", get(apps::list).post(apps::create))
-        .route("/v1/apps/{app}", get(apps::show).delete(apps::destroy))
+        .route(
+            "/v1/apps/{app}",
+            get(apps::show)
+                .patch(settings::change)
+                .delete(apps::destroy),
+        )
+        .route("/v1/apps/{app}/settings", get(settings::show))
         .route("/v1/apps/{app}/scale", post(apps::scale))
         .route(
             "/v1/apps/{app}/domains",

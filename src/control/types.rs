@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::deploy::settings::{
+    AppSettings, ChangeSettings, ChangedSettings, LastDelivery, NewSecret, WebhookAt, WebhookStatus,
+};
 pub use crate::deploy::status::{AppState, AppStatus, DrainingStatus, InstanceStatus, LiveStatus};
 use crate::ids::{AppName, CommitId, DeployNumber, HostName, ReleaseNumber};
 use crate::process::identity::Identity;

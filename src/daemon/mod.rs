@@ -1,4 +1,4 @@
-//! The role `serve`, composed: lock, database, apps, control API, front, watcher; and how it ends.
+//! The role `serve`, composed: lock, database, apps, control API, front, watcher, outbox; and how it ends.
 //!
 //! ```text
 //!   starting ──► ready ──SIGTERM──► ended: apps and front serve on, the next start finds them
@@ -32,6 +32,7 @@ use crate::deploy::turns::Turns;
 use crate::paths::Layout;
 use crate::process::socket::bind_listener;
 use crate::state::Database;
+use crate::webhook::Outbox;
 
 /// How `serve` is to run.
 #[derive(Debug)]
@@ -67,11 +68,13 @@ pub async fn run(options: ServeOptions) -> Result<(), DaemonError> {
     let front = front::Supervisor::start(&site, listeners);
     let watcher = watcher::start(Arc::clone(&fleet), settings_sender)?;
     let api = tokio::spawn(control::serve(control, Arc::clone(&fleet)));
+    let outbox = tokio::spawn(site.outbox.clone().run());
 
     say_ready(&site);
     let end = signals.next().await;
     tracing::info!(?end, "server ends");
     api.abort();
+    outbox.abort();
     drop(watcher);
     match end {
         End::LeaveRunning => front.leave(),
@@ -94,6 +97,7 @@ fn site(
     let builds = settings.borrow().parallel_builds();
     Site {
         layout: options.layout.clone(),
+        outbox: Outbox::new(database.clone(), settings.clone()),
         database,
         executable: options.executable.clone(),
         environment: environment::base(std::env::vars_os()),

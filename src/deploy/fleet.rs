@@ -2,6 +2,7 @@
 
 mod create;
 mod error;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -79,13 +80,27 @@ impl Fleet {
 
     /// Sets the app's hooks right: the binary or the sockets may have moved since they were put in.
     async fn link(&self, app: &App) {
+        if let Err(error) = self.put_hooks(app).await {
+            tracing::error!(app = %app.name, error = &error as &dyn std::error::Error, "hooks can't be set right");
+        }
+    }
+
+    /// Puts the hooks in, with the gate as the app has it.
+    async fn put_hooks(&self, app: &App) -> Result<(), FleetError> {
         let (repo, link) = (
             app.repo.clone(),
             create::link(&self.site.layout, app, &self.site.executable),
         );
-        if let Err(error) = blocking(move || crate::git::hooks::install(&repo, &link)).await {
-            tracing::error!(app = %app.name, error = &error as &dyn std::error::Error, "hooks can't be set right");
-        }
+        let path = self.site.path();
+        let gate = app.gate;
+        blocking(move || {
+            if gate && let Some(reason) = create::too_old_for_gate(&path) {
+                return Err(FleetError::NoGate(reason));
+            }
+            crate::git::hooks::install(&repo, &link)?;
+            Ok(())
+        })
+        .await
     }
 
     /// Where everything lies, and what else all apps share.
@@ -266,19 +281,20 @@ impl Fleet {
 
     /// Leads a host name to the app.
     pub async fn add_host(&self, name: &AppName, host: HostName) -> Result<App, FleetError> {
-        self.change_hosts(name, move |database, app| database.add_host(app, &host))
+        self.change(name, move |database, app| database.add_host(app, &host))
             .await
     }
 
     /// Takes a host name from the app.
     pub async fn remove_host(&self, name: &AppName, host: HostName) -> Result<App, FleetError> {
-        self.change_hosts(name, move |database, app| {
+        self.change(name, move |database, app| {
             database.remove_host(app, &host).map(drop)
         })
         .await
     }
 
-    async fn change_hosts(
+    /// Changes what is remembered of an app, and tells its worker.
+    async fn change(
         &self,
         name: &AppName,
         change: impl FnOnce(&crate::state::Database, &AppName) -> Result<(), crate::state::StateError>

@@ -1,8 +1,9 @@
 //! Deploys: every run of the phases, ended or not.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::database::{Database, parsed, parsed_option};
+use super::deliveries::{self, NewDelivery};
 use super::error::StateError;
 use crate::ids::{AppName, CommitId, DeployNumber, ReleaseNumber};
 use crate::report::{Origin, Phase};
@@ -145,34 +146,24 @@ impl Database {
         number: DeployNumber,
         state: &DeployState,
     ) -> Result<(), StateError> {
-        let (release, phase, cause) = match state {
-            DeployState::Live { release } => (Some(release.0), None, None),
-            DeployState::Failed { phase, cause } => {
-                (None, Some(phase.name()), Some(cause.as_str()))
+        self.end_deploy(app, number, state, None)
+    }
+
+    /// Remembers how a deploy ended, and with it what the webhook is to be told: both, or neither.
+    pub fn end_deploy(
+        &self,
+        app: &AppName,
+        number: DeployNumber,
+        state: &DeployState,
+        delivery: Option<&NewDelivery>,
+    ) -> Result<(), StateError> {
+        self.write("set the state of a deploy", |connection| {
+            set_deploy(connection, app, number, state)?;
+            match delivery {
+                Some(delivery) => deliveries::add(connection, app, delivery),
+                None => Ok(()),
             }
-            DeployState::SwappedBack { release, cause } => {
-                (Some(release.0), None, Some(cause.as_str()))
-            }
-            DeployState::Waiting
-            | DeployState::Running
-            | DeployState::Superseded
-            | DeployState::Interrupted => (None, None, None),
-        };
-        let ended_at = state.ended().then(|| now().to_string());
-        let sql =
-            "UPDATE deploys SET state = ?3, release = ?4, phase = ?5, cause = ?6, ended_at = ?7
-                   WHERE app = ?1 AND number = ?2";
-        let values = params![
-            app.as_str(),
-            number.0,
-            state.name(),
-            release,
-            phase,
-            cause,
-            ended_at
-        ];
-        self.execute("set the state of a deploy", sql, values)
-            .map(drop)
+        })
     }
 
     /// Remembers what the branch names just before a deploy moves it.
@@ -224,6 +215,41 @@ impl Database {
             read_deploy,
         )
     }
+}
+
+fn set_deploy(
+    connection: &Connection,
+    app: &AppName,
+    number: DeployNumber,
+    state: &DeployState,
+) -> Result<(), StateError> {
+    let (release, phase, cause) = match state {
+        DeployState::Live { release } => (Some(release.0), None, None),
+        DeployState::Failed { phase, cause } => (None, Some(phase.name()), Some(cause.as_str())),
+        DeployState::SwappedBack { release, cause } => {
+            (Some(release.0), None, Some(cause.as_str()))
+        }
+        DeployState::Waiting
+        | DeployState::Running
+        | DeployState::Superseded
+        | DeployState::Interrupted => (None, None, None),
+    };
+    let ended_at = state.ended().then(|| now().to_string());
+    let sql = "UPDATE deploys SET state = ?3, release = ?4, phase = ?5, cause = ?6, ended_at = ?7
+                   WHERE app = ?1 AND number = ?2";
+    let values = params![
+        app.as_str(),
+        number.0,
+        state.name(),
+        release,
+        phase,
+        cause,
+        ended_at
+    ];
+    connection
+        .execute(sql, values)
+        .map(drop)
+        .map_err(StateError::doing("set the state of a deploy"))
 }
 
 fn read_deploy(row: &Row<'_>) -> rusqlite::Result<Deploy> {

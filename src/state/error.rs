@@ -16,6 +16,15 @@ pub enum StateError {
         #[source]
         source: rusqlite::Error,
     },
+    /// The file can't be kept from others' eyes.
+    #[error("create the database `{path}` for this user alone", path = path.display())]
+    Protect {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// A newer handover has written this database.
     #[error("use the database `{path}`: it has version {found}, this handover knows {known}; install the newer handover again", path = path.display())]
     Newer {

@@ -6,14 +6,16 @@
 
 mod apps;
 mod database;
+mod deliveries;
 mod deploys;
 mod error;
 mod generations;
 mod releases;
 mod schema;
 
-pub use apps::{App, NewApp};
+pub use apps::{App, NewApp, Webhook};
 pub use database::Database;
+pub use deliveries::{Delivery, LastDelivery, NewDelivery, WAITING_AT_MOST};
 pub use deploys::{Deploy, DeployState, NewDeploy};
 pub use error::StateError;
 pub use generations::{Generation, GenerationState};

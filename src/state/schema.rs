@@ -93,6 +93,29 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE deploys ADD COLUMN message TEXT;
     ALTER TABLE releases ADD COLUMN message TEXT;
 ",
+    // Webhooks, with what waits to be delivered.
+    r"
+    ALTER TABLE apps ADD COLUMN webhook_url TEXT;
+    ALTER TABLE apps ADD COLUMN webhook_secret TEXT;
+
+    CREATE TABLE deliveries (
+        id       TEXT NOT NULL UNIQUE,
+        app      TEXT NOT NULL REFERENCES apps(name) ON DELETE CASCADE,
+        event    TEXT NOT NULL,
+        body     TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_at  INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX deliveries_by_time ON deliveries (app, next_at);
+
+    CREATE TABLE last_deliveries (
+        app       TEXT PRIMARY KEY REFERENCES apps(name) ON DELETE CASCADE,
+        event     TEXT NOT NULL,
+        at        TEXT NOT NULL,
+        delivered INTEGER NOT NULL,
+        result    TEXT NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Brings the database to the version of this binary; refuses one from a newer binary.

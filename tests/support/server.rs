@@ -19,6 +19,7 @@ pub struct Server {
     home: TempDir,
     child: Option<Child>,
     address: Option<SocketAddr>,
+    environment: Vec<(String, String)>,
 }
 
 impl Server {
@@ -29,6 +30,11 @@ impl Server {
 
     /// A server with these settings (`handover.toml`) and arguments.
     pub fn start_with(settings: &str, args: &[&str]) -> Self {
+        Self::start_among(&[], settings, args)
+    }
+
+    /// The same, with these variables in its environment.
+    pub fn start_among(environment: &[(&str, &str)], settings: &str, args: &[&str]) -> Self {
         // Short: socket paths are.
         let home = tempfile::Builder::new()
             .prefix("ho")
@@ -40,6 +46,10 @@ impl Server {
             home,
             child: None,
             address: None,
+            environment: environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
         };
         server.launch(args);
         server
@@ -57,6 +67,7 @@ impl Server {
         command
             .arg("serve")
             .args(args)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);

@@ -49,15 +49,18 @@ impl From<FleetError> for Refused {
         let status = match &error {
             FleetError::State(StateError::NoApp(_)) => StatusCode::NOT_FOUND,
             FleetError::State(StateError::AppExists(_) | StateError::HostTaken { .. })
+            | FleetError::NoWebhook(_)
             | FleetError::LeftOver { .. } => StatusCode::CONFLICT,
             FleetError::Path(_)
             | FleetError::Hooks(_)
             | FleetError::Group { .. }
+            | FleetError::NoGate(_)
             | FleetError::Git(_) => StatusCode::UNPROCESSABLE_ENTITY,
             FleetError::State(_)
             | FleetError::Slot(_)
             | FleetError::Directory { .. }
             | FleetError::Scale { .. }
+            | FleetError::Random(_)
             | FleetError::BeingStopped(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self {

@@ -11,6 +11,7 @@ use crate::deploy::journal::Journal;
 use crate::deploy::pipeline::{self, Order, Work};
 use crate::deploy::queue::{Admission, Entry, Goal};
 use crate::deploy::stage::chain;
+use crate::deploy::told;
 use crate::git::Repo;
 use crate::ids::{CommitId, DeployNumber, ReleaseNumber};
 use crate::push::PushOptions;
@@ -324,6 +325,26 @@ impl Worker {
             .database
             .run(move |database| database.set_deploy(&app, number, &state))
             .await
+    }
+
+    /// The same for a deploy that has ended: the webhook is told, if it is its business. `previous` is the release that
+    /// was live before.
+    pub(super) async fn record_end(
+        &self,
+        number: DeployNumber,
+        state: DeployState,
+        previous: Option<ReleaseNumber>,
+    ) -> Result<(), StateError> {
+        let (app, urls) = (self.name().clone(), self.urls());
+        let recorded = self.site.database.run(move |database| {
+            let deploy = database.deploy(&app, number)?;
+            let delivery =
+                deploy.and_then(|deploy| told::delivery(&app, deploy, &state, previous, urls));
+            database.end_deploy(&app, number, &state, delivery.as_ref())
+        });
+        recorded.await?;
+        self.site.outbox.wake();
+        Ok(())
     }
 
     /// The release that a fresh start means: the live one, else the newest.

@@ -73,6 +73,7 @@ impl Worker {
 
     async fn went_live(&mut self, ticket: Ticket, newly: NewlyLive) -> Result<(), StateError> {
         let (release, generation) = (newly.live.release, newly.live.generation);
+        let before = self.live.as_ref().map(|live| live.release);
         self.draining.remove(&generation); // it serves again
         match ticket.wanted.origin {
             Origin::SwapBack => {
@@ -94,7 +95,11 @@ impl Worker {
         }
         self.publish_route();
         let recorded = self
-            .record(ticket.journal.deploy(), DeployState::Live { release })
+            .record_end(
+                ticket.journal.deploy(),
+                DeployState::Live { release },
+                before,
+            )
             .await;
         let took_ms = Took(ticket.asked.elapsed());
         ticket.journal.tell(EventKind::Live {
@@ -112,8 +117,9 @@ impl Worker {
             phase: failure.phase,
             cause: failure.cause.clone(),
         };
-        let recorded = self.record(ticket.journal.deploy(), state).await;
         failure.serving = self.live.as_ref().map(|live| live.release);
+        let number = ticket.journal.deploy();
+        let recorded = self.record_end(number, state, failure.serving).await;
         match ticket.wanted.origin {
             Origin::Push | Origin::Ref if self.stopping.is_none() && !ticket.branch.by_deploy() => {
                 self.refused = Some(ticket.wanted.commit.clone());

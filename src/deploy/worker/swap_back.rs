@@ -164,7 +164,8 @@ impl Worker {
             release: failed.release,
             cause: cause.clone(),
         };
-        let recorded = self.record(trial.journal.deploy(), state).await;
+        let number = trial.journal.deploy();
+        let recorded = self.record_end(number, state, Some(now.release)).await;
         trial.journal.tell(EventKind::SwappedBack {
             from: failed.release,
             to: now.release,
