@@ -11,9 +11,10 @@
 //! front      keep                 the roles of the data plane: no knowledge of deploys
 //! build      slot     push        checkout, install · publish, count · refs
 //! process    git      state       report
-//! config     paths    ids         time
+//! access     config   paths       ids · time
 //! ```
 
+pub mod access;
 pub mod build;
 pub mod cli;
 pub mod config;

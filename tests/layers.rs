@@ -16,7 +16,7 @@ const ROWS: &[&[&str]] = &[
     &["build", "slot", "push"],
     &["git", "state"],
     &["process", "report"],
-    &["config", "paths"],
+    &["access", "config", "paths"],
     &["ids", "time"],
 ];
 
@@ -28,6 +28,7 @@ const KEPT: &[(&str, &str)] = &[
     ("notify", "daemon"),
     ("rusqlite", "state"),
     ("clap", "cli"),
+    ("ssh_key", "access"),
 ];
 
 fn row(module: &str) -> usize {
