@@ -75,6 +75,12 @@ fn repository(program: &'static str, rest: &[String]) -> Result<AppName, Command
         .map_err(|_| CommandError::Repository(path.escape_debug().to_string()))
 }
 
+/// Whether a value of `GIT_PROTOCOL` is what git's own client sends: `version=2`.
+pub fn is_git_protocol(text: &str) -> bool {
+    let known = |part| matches!(part, "version=0" | "version=1" | "version=2");
+    text.len() <= MAX_LEN && text.split(':').all(known)
+}
+
 /// Splits a text into words at blanks. It understands plain words and git's own quoting (`'it'\''s'`), and refuses
 /// everything that a shell would act on.
 fn split(text: &str) -> Result<Vec<String>, CommandError> {
@@ -250,6 +256,24 @@ mod tests {
                 matches!(parse(text), Err(CommandError::Arguments { .. })),
                 "{text:?}"
             );
+        }
+    }
+
+    #[test]
+    fn only_versions_are_passed_to_git() {
+        for good in ["version=0", "version=1", "version=2", "version=2:version=1"] {
+            assert!(is_git_protocol(good), "{good}");
+        }
+        for bad in [
+            "",
+            "version=3",
+            "version=2:",
+            "version=2;id",
+            "a",
+            "version=2\n",
+            " version=2",
+        ] {
+            assert!(!is_git_protocol(bad), "{bad:?}");
         }
     }
 

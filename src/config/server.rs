@@ -1,7 +1,7 @@
 //! The server's own `handover.toml`.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::problem::{ConfigError, Source, quoted};
 use super::table::{Document, Section};
@@ -28,6 +28,8 @@ pub struct ServerSettings {
     pub logs: LogLimits,
     /// How many releases of an app are kept for going back, 1 to 1000, the live one among them. Default 5.
     pub keep_releases: u16,
+    /// The file that sshd reads the keys from; without it, `authorized_keys` in the home directory.
+    pub authorized_keys: Option<PathBuf>,
 }
 
 /// How much of an app's output is kept.
@@ -54,6 +56,7 @@ impl ServerSettings {
             public_url: read_public_url(&mut root),
             logs: LogLimits::read(root.section("logs")),
             keep_releases: root.count("keep_releases", 5, 1..=1000),
+            authorized_keys: read_authorized_keys(&mut root),
         };
         root.finish();
         document.finish(settings)
@@ -120,6 +123,18 @@ fn read_group(root: &mut Section<'_>) -> Option<String> {
         return None;
     }
     Some(name.to_owned())
+}
+
+fn read_authorized_keys(root: &mut Section<'_>) -> Option<PathBuf> {
+    let (path, found) = root.text("authorized_keys")?;
+    if !path.starts_with('/') || path.ends_with('/') {
+        found.wrong(format!(
+            "{} is not the absolute path of a file; write one such as \"/home/git/.ssh/authorized_keys\"",
+            quoted(path)
+        ));
+        return None;
+    }
+    Some(PathBuf::from(path))
 }
 
 fn read_public_url(root: &mut Section<'_>) -> Option<String> {

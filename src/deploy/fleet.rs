@@ -129,6 +129,7 @@ impl Fleet {
         &self,
         name: &AppName,
         updates: &[RefUpdate],
+        by: Option<String>,
     ) -> Result<PushAnswer, FleetError> {
         let app = self.app(name).await?;
         let sorted = sort(updates, &app.branch);
@@ -147,6 +148,7 @@ impl Fleet {
                     subject,
                     from,
                     origin: Origin::Push,
+                    by,
                 },
             )
             .await?;
@@ -161,6 +163,7 @@ impl Fleet {
         &self,
         name: &AppName,
         revision: Option<String>,
+        by: Option<String>,
     ) -> Result<Answer, FleetError> {
         let app = self.app(name).await?;
         let (repo, revision) = (
@@ -176,14 +179,15 @@ impl Fleet {
                 subject,
                 from: None,
                 origin: Origin::Command,
+                by,
             },
         )
         .await
     }
 
     /// The live release is to be started afresh.
-    pub async fn restart(&self, name: &AppName) -> Result<Answer, FleetError> {
-        self.ask(name, Wish::FreshStart).await
+    pub async fn restart(&self, name: &AppName, by: Option<String>) -> Result<Answer, FleetError> {
+        self.ask(name, Wish::FreshStart { by }).await
     }
 
     /// The app is to have this many instances, now and from now on.

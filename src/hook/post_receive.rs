@@ -83,7 +83,7 @@ async fn run_chained(path: &Path, input: &str) -> io::Result<()> {
 
 async fn hand_over(link: &Link, updates: Vec<RefUpdate>, output: &mut PusherOutput) -> Outcome {
     let path = format!("/v1/apps/{}/push", link.app);
-    let answer = Client::new(link.control.clone())
+    let answer = Client::for_hook(link.control.clone())
         .lines(Method::POST, &path, &Push { updates })
         .await;
     match answer {

@@ -9,3 +9,4 @@ pub mod own;
 pub mod socket;
 pub mod stream;
 pub mod tcp;
+pub mod users;

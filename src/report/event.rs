@@ -159,6 +159,9 @@ pub enum EventKind {
         to: CommitId,
         /// The first line of the commit's message, cleaned.
         subject: String,
+        /// Who asked for it, where that is known: the name of a key, or of a user of the server's machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// It can't begin yet.
     Waiting {

@@ -180,6 +180,7 @@ mod tests {
             from: Some(("3f2a9c1".to_owned() + &"0".repeat(33)).parse().unwrap()),
             to: to.parse().unwrap(),
             subject: "Add the basket".into(),
+            by: Some("ada".into()),
         };
         assert_eq!(
             lines(accepted)[0],

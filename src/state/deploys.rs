@@ -81,6 +81,8 @@ pub struct Deploy {
     pub subject: String,
     /// What the branch named before, where a push moved it.
     pub from: Option<CommitId>,
+    /// Who asked for it, where that is known: the name of a key, or of a user of this machine.
+    pub pushed_by: Option<String>,
     /// Where it is, or how it ended.
     pub state: DeployState,
     /// When it was asked for.
@@ -102,6 +104,8 @@ pub struct NewDeploy {
     pub subject: String,
     /// What the branch named before, where a push moved it.
     pub from: Option<CommitId>,
+    /// Who asks for it, where that is known: the name of a key, or of a user of this machine.
+    pub by: Option<String>,
 }
 
 impl Database {
@@ -112,8 +116,8 @@ impl Database {
         number: DeployNumber,
         new: &NewDeploy,
     ) -> Result<(), StateError> {
-        let sql = "INSERT INTO deploys (app, number, origin, branch, commit_id, subject, from_id, state, began_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting', ?8)";
+        let sql = "INSERT INTO deploys (app, number, origin, branch, commit_id, subject, from_id, state, began_at, pushed_by)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting', ?8, ?9)";
         let from = new.from.as_ref().map(CommitId::as_str);
         let values = params![
             app.as_str(),
@@ -123,7 +127,8 @@ impl Database {
             new.commit.as_str(),
             new.subject,
             from,
-            now().to_string()
+            now().to_string(),
+            new.by
         ];
         self.execute("add a deploy", sql, values).map(drop)
     }
@@ -163,6 +168,28 @@ impl Database {
         ];
         self.execute("set the state of a deploy", sql, values)
             .map(drop)
+    }
+
+    /// Remembers who asked for a deploy that began before that was known: its ref was seen to move before its push was
+    /// heard of.
+    pub fn claim_deploy(
+        &self,
+        app: &AppName,
+        number: DeployNumber,
+        by: &str,
+    ) -> Result<(), StateError> {
+        const DOING: &str = "note who asked for a deploy";
+        self.write(DOING, |connection| {
+            for sql in [
+                "UPDATE deploys SET pushed_by = ?3 WHERE app = ?1 AND number = ?2 AND pushed_by IS NULL",
+                "UPDATE releases SET pushed_by = ?3 WHERE app = ?1 AND deploy = ?2 AND pushed_by IS NULL",
+            ] {
+                connection
+                    .execute(sql, params![app.as_str(), number.0, by])
+                    .map_err(StateError::doing(DOING))?;
+            }
+            Ok(())
+        })
     }
 
     /// The newest deploys of an app, oldest first.
@@ -212,6 +239,7 @@ fn read_deploy(row: &Row<'_>) -> rusqlite::Result<Deploy> {
         commit: parsed(row, "commit_id")?,
         subject: row.get("subject")?,
         from: parsed_option(row, "from_id")?,
+        pushed_by: row.get("pushed_by")?,
         state: match state.as_str() {
             "waiting" => DeployState::Waiting,
             "running" => DeployState::Running,

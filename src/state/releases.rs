@@ -18,12 +18,15 @@ pub struct Release {
     pub subject: String,
     /// The deploy that built it.
     pub deploy: DeployNumber,
+    /// Who asked for that deploy, where that is known: the name of a key, or of a user of this machine.
+    pub pushed_by: Option<String>,
     /// When it was built.
     pub built_at: Timestamp,
 }
 
 impl Database {
-    /// Remembers a release whose directory is complete, and uses up its number.
+    /// Remembers a release whose directory is complete, and uses up its number. Who pushed it is who asked for the
+    /// deploy.
     pub fn add_release(
         &self,
         app: &AppName,
@@ -36,7 +39,8 @@ impl Database {
         self.write(DOING, |connection| {
             connection
                 .execute(
-                    "INSERT INTO releases (app, number, commit_id, subject, deploy, built_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "INSERT INTO releases (app, number, commit_id, subject, deploy, built_at, pushed_by)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT pushed_by FROM deploys WHERE app = ?1 AND number = ?5))",
                     params![app.as_str(), number.0, commit.as_str(), subject, deploy.0, now().to_string()],
                 )
                 .and_then(|_| {
@@ -88,6 +92,7 @@ fn read_release(row: &Row<'_>) -> rusqlite::Result<Release> {
         commit: parsed(row, "commit_id")?,
         subject: row.get("subject")?,
         deploy: DeployNumber(row.get("deploy")?),
+        pushed_by: row.get("pushed_by")?,
         built_at: parsed(row, "built_at")?,
     })
 }

@@ -12,6 +12,7 @@ fn the_servers_defaults_are_the_documented_ones() {
     assert_eq!(settings.logs.max_bytes, 10 * 1024 * 1024);
     assert_eq!(settings.logs.files, 5);
     assert_eq!(settings.keep_releases, 5);
+    assert_eq!(settings.authorized_keys, None);
     let host = "shop.example.com".parse().unwrap();
     assert_eq!(settings.url(&host), None);
 }
@@ -45,6 +46,10 @@ files = 1
 #[test]
 fn the_servers_mistakes_are_told_with_the_path_of_the_file() {
     for (toml, expected) in [
+        (
+            "authorized_keys = \"~/.ssh/authorized_keys\"",
+            "`authorized_keys`: `~/.ssh/authorized_keys` is not the absolute path of a file; write one such as \"/home/git/.ssh/authorized_keys\"",
+        ),
         (
             "listen = [\"localhost\"]",
             "`listen`: `localhost` is not an address with a port; write one as \"127.0.0.1:8080\", \"0.0.0.0:80\" or \"[::]:80\"",

@@ -1,12 +1,13 @@
 //! Deploys: begun, joined, watched afterwards.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::Shared;
 use super::answer::{Refused, chain, journal_lines, lines};
+use super::asker::Asker;
 use crate::control::types::{DeployCommit, Line, Push, ReleaseStatus, Releases};
 use crate::deploy::fleet::Fleet;
 use crate::deploy::worker::Answer;
@@ -32,6 +33,7 @@ pub(super) async fn releases(
             commit: release.commit,
             subject: release.subject,
             deploy: release.deploy,
+            pushed_by: release.pushed_by,
             built_at: release.built_at,
         });
     Ok(Json(Releases {
@@ -42,9 +44,10 @@ pub(super) async fn releases(
 pub(super) async fn push(
     State(fleet): Shared,
     Path(app): Path<AppName>,
+    Extension(asker): Extension<Asker>,
     Json(push): Json<Push>,
 ) -> Result<Response, Refused> {
-    let pushed = match fleet.push(&app, &push.updates).await {
+    let pushed = match fleet.push(&app, &push.updates, asker.name().await).await {
         Ok(pushed) => pushed,
         // The refs have moved already: this is an answer to the pusher, in the form that he is shown.
         Err(error) => {
@@ -70,17 +73,21 @@ pub(super) async fn push(
 pub(super) async fn deploy(
     State(fleet): Shared,
     Path(app): Path<AppName>,
+    Extension(asker): Extension<Asker>,
     Json(wanted): Json<DeployCommit>,
 ) -> Result<Response, Refused> {
-    let answer = fleet.deploy(&app, wanted.revision).await?;
+    let answer = fleet
+        .deploy(&app, wanted.revision, asker.name().await)
+        .await?;
     Ok(answered(Vec::new(), answer))
 }
 
 pub(super) async fn restart(
     State(fleet): Shared,
     Path(app): Path<AppName>,
+    Extension(asker): Extension<Asker>,
 ) -> Result<Response, Refused> {
-    let answer = fleet.restart(&app).await?;
+    let answer = fleet.restart(&app, asker.name().await).await?;
     Ok(answered(Vec::new(), answer))
 }
 

@@ -26,9 +26,14 @@ pub enum Wish {
         from: Option<CommitId>,
         /// What makes the wish.
         origin: Origin,
+        /// Whose wish it is, where that is known.
+        by: Option<String>,
     },
     /// The live release is to be started afresh.
-    FreshStart,
+    FreshStart {
+        /// Whose wish it is; nobody's where the server itself brings a version up again.
+        by: Option<String>,
+    },
 }
 
 /// What becomes of it.
@@ -55,10 +60,10 @@ pub enum Answer {
 impl Worker {
     pub(super) async fn ask(&mut self, wish: Wish) -> Result<Answer, StateError> {
         match wish {
-            Wish::FreshStart => match self.startable_release().await? {
+            Wish::FreshStart { by } => match self.startable_release().await? {
                 None => Ok(Answer::NothingToStart),
                 Some(release) => {
-                    self.enqueue(Goal::FreshStart, self.fresh_start(&release))
+                    self.enqueue(Goal::FreshStart, self.fresh_start(&release, by))
                         .await
                 }
             },
@@ -67,6 +72,7 @@ impl Worker {
                 subject,
                 from,
                 origin,
+                by,
             } => {
                 if let Some(answer) = self.met_already(&commit, origin).await {
                     return Ok(answer);
@@ -78,6 +84,7 @@ impl Worker {
                     commit: commit.clone(),
                     subject,
                     from,
+                    by,
                 };
                 self.enqueue(Goal::Commit(commit), wanted).await
             }
@@ -123,6 +130,7 @@ impl Worker {
     async fn enqueue(&mut self, goal: Goal, wanted: NewDeploy) -> Result<Answer, StateError> {
         let behind = match self.queue.consider(&goal) {
             Admission::Join(number) => {
+                self.claim(number, wanted.by).await?;
                 let journal = self
                     .open_journal(Some(number))
                     .expect("who is in the queue has a journal");
@@ -154,6 +162,16 @@ impl Worker {
         Ok(Answer::Journal(journal))
     }
 
+    /// Who joins a deploy that nobody has asked for yet has asked for it.
+    async fn claim(&self, number: DeployNumber, by: Option<String>) -> Result<(), StateError> {
+        let Some(by) = by else { return Ok(()) };
+        let app = self.name().clone();
+        self.site
+            .database
+            .run(move |database| database.claim_deploy(&app, number, &by))
+            .await
+    }
+
     pub(super) async fn ticket(&self, wanted: NewDeploy) -> Result<Ticket, StateError> {
         let (app, row) = (self.name().clone(), wanted.clone());
         let number: DeployNumber = self
@@ -172,6 +190,7 @@ impl Worker {
             from: self.live.as_ref().map(|live| live.commit.clone()),
             to: wanted.commit.clone(),
             subject: wanted.subject.clone(),
+            by: wanted.by.clone(),
         });
         Ok(Ticket {
             journal,
@@ -259,13 +278,14 @@ impl Worker {
             .await
     }
 
-    fn fresh_start(&self, release: &Release) -> NewDeploy {
+    fn fresh_start(&self, release: &Release, by: Option<String>) -> NewDeploy {
         NewDeploy {
             origin: Origin::Restart,
             branch: self.app.branch.clone(),
             commit: release.commit.clone(),
             subject: release.subject.clone(),
             from: None,
+            by,
         }
     }
 }

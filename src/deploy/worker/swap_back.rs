@@ -112,6 +112,7 @@ impl Worker {
                 .await?
                 .map_or_else(String::new, |release| release.subject),
             from: self.live.as_ref().map(|live| live.commit.clone()),
+            by: None,
         };
         let ticket = self.ticket(wanted).await?;
         self.queue.put_first(Entry {
