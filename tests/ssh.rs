@@ -1,45 +1,53 @@
-//! Pushes and verbs over ssh, with a real sshd.
+//! git and handover's verbs over ssh, with a real sshd: who may do what, and what nobody may.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod support;
 
-use support::{Project, Server, Sshd, http, skip, sshd};
+#[path = "ssh/commands.rs"]
+mod commands;
+#[path = "ssh/greeting.rs"]
+mod greeting;
+#[path = "ssh/matrix.rs"]
+mod matrix;
+#[path = "ssh/pushes.rs"]
+mod pushes;
+#[path = "ssh/revoked.rs"]
+mod revoked;
 
-/// Whether these tests can run here.
-fn can_run() -> bool {
-    if !sshd::is_installed() {
-        skip("this machine has no sshd");
-    }
-    sshd::is_installed()
+use std::process::Output;
+
+use support::{Project, Server, Sshd, skip, sshd};
+
+/// A server with two apps that are live, and an sshd that lets its keys in.
+struct Place {
+    sshd: Sshd,
+    server: Server,
+    project: Project,
 }
 
-#[test]
-fn a_push_over_ssh_goes_live_with_each_version_of_gits_protocol_and_who_pushed_is_shown() {
-    if !can_run() {
-        return;
+impl Place {
+    /// None where this machine has no sshd.
+    fn new() -> Option<Self> {
+        if !sshd::is_installed() {
+            skip("this machine has no sshd");
+            return None;
+        }
+        let server = Server::start();
+        let project = Project::tiny();
+        for app in ["shop", "blog"] {
+            project.push(&server.create(app)).went_live();
+        }
+        Some(Self {
+            sshd: Sshd::start(&server),
+            server,
+            project,
+        })
     }
-    let server = Server::start();
-    server.create("shop");
-    let sshd = Sshd::start(&server);
-    let ada = sshd.key("ada", &["--app", "shop"]);
-    let project = Project::tiny();
-    for version in ["0", "1", "2"] {
-        project.version(&format!("protocol {version}"));
-        let protocol = format!("protocol.version={version}");
-        sshd.push(&project, &ada, "shop", &["-c", &protocol])
-            .went_live();
-        let body = http::get(server.address(), "/").unwrap().body;
-        assert!(body.contains(&format!("protocol {version}")), "{body}");
-    }
-    let releases = server.json(&["releases", "shop"]);
-    for release in releases["releases"].as_array().unwrap() {
-        assert_eq!(release["pushed_by"], "ada", "{release}");
-    }
-    assert!(server.ok(&["releases", "shop"]).contains("  ada  "));
-    let events = server.ok(&["logs", "shop", "--deploy", "1", "--json"]);
-    assert!(
-        events.lines().next().unwrap().contains("\"by\":\"ada\""),
-        "{events}"
-    );
+}
+
+/// What an ssh client reads on its two outputs.
+fn words(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    String::from_utf8_lossy(out).into_owned() + &String::from_utf8_lossy(err)
 }

@@ -343,6 +343,7 @@ mod tests {
             commit: "a".repeat(40).parse().unwrap(),
             subject: String::new(),
             deploy: crate::ids::DeployNumber(number),
+            pushed_by: None,
             built_at: now(),
         };
         let releases: Vec<_> = (1..=8).map(release).collect();

@@ -163,10 +163,15 @@ impl Sshd {
 
     /// The same as a command, for tests that watch it or give it input.
     pub fn ssh_command(&self, key: &Key, command: &str) -> Command {
+        self.ssh_with(key, &[], command)
+    }
+
+    /// The same with more options for ssh itself.
+    pub fn ssh_with(&self, key: &Key, options: &[&str], command: &str) -> Command {
         let mut ssh = Command::new("ssh");
-        ssh.args(self.options(key));
+        ssh.args(self.options(key)).args(options);
         ssh.args(["-p", &self.address.port().to_string()]);
-        ssh.arg(format!("{}@{}", user(), self.address.ip()));
+        ssh.args(["--", &format!("{}@{}", user(), self.address.ip())]);
         if !command.is_empty() {
             ssh.arg(command);
         }
@@ -231,7 +236,10 @@ fn free_address() -> SocketAddr {
 impl Drop for Sshd {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("sshd's log:\n{}", self.log());
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(30)..];
+            eprintln!("the last of sshd's log:\n{}", last.join("\n"));
         }
         // It may have ended by itself, which the test will have noticed.
         let _ = kill(

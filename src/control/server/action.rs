@@ -22,8 +22,9 @@ pub(super) fn action(method: &str, route: &str) -> Option<Action> {
         ("GET", "/v1/apps/{app}/follow") => Action::Follow,
         ("GET", "/v1/apps/{app}/deploys/{number}/events" | "/v1/apps/{app}/logs") => Action::Logs,
         ("DELETE", "/v1/hooks") => Action::ChangeHooks,
-        ("GET" | "POST", "/v1/keys") | ("GET" | "DELETE", "/v1/keys/{key}") => Action::Keys,
-        ("GET", "/v1/authorized-keys") => Action::Keys,
+        ("GET" | "POST", "/v1/keys")
+        | ("GET" | "DELETE", "/v1/keys/{key}")
+        | ("GET", "/v1/authorized-keys") => Action::Keys,
         ("GET", "/v1/server") => Action::SeeServer,
         _ => return None,
     })
