@@ -158,7 +158,15 @@ fn status_releases_and_deploy_logs_have_their_stable_names() {
     let releases = server.json(&["releases", "shop"]);
     assert_eq!(
         keys(&releases["releases"][0]),
-        ["built_at", "commit", "deploy", "live", "release", "subject"]
+        [
+            "built_at",
+            "commit",
+            "deploy",
+            "live",
+            "pushed_by",
+            "release",
+            "subject"
+        ]
     );
 
     let log = server.ok(&["logs", "shop", "--deploy", "1", "--json"]);
