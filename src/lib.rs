@@ -12,9 +12,10 @@
 //! build      slot     push        checkout, install · publish, count · refs
 //! webhook                         tells others how deploys end
 //! process    git      state       report
-//! config     paths    ids         time
+//! access     config   paths       ids · time
 //! ```
 
+pub mod access;
 pub mod build;
 pub mod cli;
 pub mod config;

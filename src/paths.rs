@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <home>/handover.db
+//!        authorized_keys
 //!        handover.toml                       (/etc/handover/handover.toml for root without --home)
 //!        apps/<app>/repo.git  releases/<n>/  logs/
 //! <run>/control.sock  front.sock
@@ -146,6 +147,11 @@ impl Layout {
     /// The lock that keeps two `serve` from using one installation.
     pub fn serve_lock(&self) -> PathBuf {
         self.home.join("serve.lock")
+    }
+
+    /// What sshd reads the keys from, unless the settings name another file.
+    pub fn authorized_keys(&self) -> PathBuf {
+        self.home.join("authorized_keys")
     }
 
     /// The control API of `serve`.

@@ -159,7 +159,14 @@ fn status_releases_and_deploy_logs_have_their_stable_names() {
     assert_eq!(
         keys(&releases["releases"][0]),
         [
-            "built_at", "commit", "deploy", "live", "message", "release", "subject"
+            "built_at",
+            "commit",
+            "deploy",
+            "live",
+            "message",
+            "pushed_by",
+            "release",
+            "subject"
         ]
     );
 

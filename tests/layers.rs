@@ -16,7 +16,7 @@ const ROWS: &[&[&str]] = &[
     &["build", "slot", "push", "webhook"],
     &["git", "state"],
     &["process", "report"],
-    &["config", "paths"],
+    &["access", "config", "paths"],
     &["ids", "time"],
 ];
 
@@ -30,6 +30,7 @@ const KEPT: &[(&str, &str)] = &[
     ("clap", "cli"),
     ("tokio_rustls", "webhook"),
     ("hmac", "webhook"),
+    ("ssh_key", "access"),
 ];
 
 fn row(module: &str) -> usize {

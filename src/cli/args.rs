@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod keys;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -8,7 +10,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 pub use super::setting::Key;
-use crate::ids::{AppName, DeployNumber, HostName};
+pub use keys::{AddKey, Authorized, Keys, KeysVerb};
+
+use crate::ids::{AppName, DeployNumber, HostName, KeyName};
 
 /// git push production main: deploys a Node.js app and hands the running app over without one dropped request.
 #[derive(Debug, Parser)]
@@ -55,6 +59,8 @@ pub enum Verb {
     Domains(Domains),
     /// Print a complete nginx configuration for an app
     Nginx(OneApp),
+    /// Say which ssh keys may push to which apps (default: list them)
+    Keys(Keys),
     /// Check this machine and say how to mend what is wrong
     Doctor(Json),
     /// Put the hooks into a bare repository that exists, or take them out again
@@ -70,6 +76,15 @@ pub enum Verb {
     Hook {
         /// The hook's name
         name: String,
+    },
+    /// Run by sshd for a key, not by people: serves what the ssh client asks for
+    #[command(hide = true)]
+    Ssh {
+        /// The control socket of the server
+        #[arg(long)]
+        control: PathBuf,
+        /// The key's name
+        key: KeyName,
     },
     /// Run by the server, not by people: keeps one generation
     #[command(hide = true)]

@@ -20,7 +20,7 @@ pub(super) async fn releases(client: &Client, which: OneApp) -> Result<Exit, Fai
         return Ok(Exit::Done);
     }
     let mut rows = vec![
-        ["RELEASE", "", "COMMIT", "BUILT", "SUBJECT"]
+        ["RELEASE", "", "COMMIT", "BUILT", "BY", "SUBJECT"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -34,6 +34,7 @@ pub(super) async fn releases(client: &Client, which: OneApp) -> Result<Exit, Fai
             },
             release.commit.short().to_owned(),
             release.built_at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            release.pushed_by.clone().unwrap_or_default(),
             release.subject.clone(),
         ]);
     }

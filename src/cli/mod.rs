@@ -2,22 +2,25 @@
 //!
 //! Data goes to stdout, words to stderr.
 
+mod address;
 mod apps;
 pub mod args;
 mod deploys;
 mod doctor;
 mod exit;
+mod keys;
 mod roles;
 mod say;
 mod setting;
 mod settings;
+mod ssh;
 mod table;
 
 use clap::{CommandFactory, Parser};
 
 pub use exit::Exit;
 
-use args::{AppVerb, Cli, Verb};
+use args::{AppVerb, Cli, KeysVerb, Verb};
 use say::Failed;
 
 use crate::control::Client;
@@ -28,19 +31,22 @@ use crate::process::socket::is_root;
 pub fn main() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // There is nothing to be done where even this can't be printed.
-            let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
-        }
+        Err(error) => return tell_usage(&error),
     };
     match run(cli) {
         Ok(exit) => exit,
         Err(failed) => failed.tell(),
+    }
+}
+
+/// Prints what is wrong with what was typed, or the help that was asked for.
+fn tell_usage(error: &clap::Error) -> Exit {
+    // There is nothing to be done where even this can't be printed.
+    let _ = error.print();
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
     }
 }
 
@@ -66,6 +72,11 @@ fn run(cli: Cli) -> Result<Exit, Failed> {
             Ok(Exit::Done)
         }
         Verb::Serve(serve) => roles::serve(layout()?, serve),
+        Verb::Ssh { control, key } => ssh::run(control, &key),
+        Verb::Keys(args::Keys {
+            verb: Some(KeysVerb::Authorized(which)),
+            ..
+        }) => keys::authorized(&layout()?, which),
         Verb::Doctor(json) => Ok(doctor::run(&layout()?, json.json)),
         verb => {
             let client = Client::new(layout()?.control_socket());
@@ -92,10 +103,12 @@ async fn ask(client: &Client, verb: Verb) -> Result<Exit, Failed> {
         Verb::Restart(which) => deploys::restart(client, which).await,
         Verb::Follow(which) => deploys::follow(client, which).await,
         Verb::Cancel(which) => deploys::cancel(client, which).await,
+        Verb::Keys(keys) => keys::ask(client, keys).await,
         Verb::Serve(_)
         | Verb::Doctor(_)
         | Verb::Completions { .. }
         | Verb::Hook { .. }
+        | Verb::Ssh { .. }
         | Verb::Keep { .. }
         | Verb::Front(_) => unreachable!("roles and local verbs were taken care of before"),
     }

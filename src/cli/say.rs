@@ -30,6 +30,14 @@ impl Failed {
         }
     }
 
+    /// A server that does not answer.
+    pub(super) fn unreachable(error: impl Into<Box<dyn std::error::Error>>) -> Self {
+        Self {
+            exit: Exit::Unreachable,
+            error: error.into(),
+        }
+    }
+
     /// Prints the chain of causes, once, and gives the exit code.
     pub(super) fn tell(&self) -> Exit {
         let causes = std::iter::successors(Some(&*self.error), |error| error.source());

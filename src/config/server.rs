@@ -1,7 +1,7 @@
 //! The server's own `handover.toml`.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::problem::{ConfigError, Source, quoted};
@@ -33,6 +33,8 @@ pub struct ServerSettings {
     /// How long to wait after each attempt to reach a webhook that failed, 100 ms to 24 h each, at most 20; after the
     /// last of them a delivery is given up. Default 5 s, 30 s, 2 min, 10 min, 30 min.
     pub webhook_retry: Vec<Duration>,
+    /// The file that sshd reads the keys from; without it, `authorized_keys` in the home directory.
+    pub authorized_keys: Option<PathBuf>,
 }
 
 /// How much of an app's output is kept.
@@ -60,6 +62,7 @@ impl ServerSettings {
             logs: LogLimits::read(root.section("logs")),
             keep_releases: root.count("keep_releases", 5, 1..=1000),
             webhook_retry: read_webhook_retry(&mut root),
+            authorized_keys: read_authorized_keys(&mut root),
         };
         root.finish();
         document.finish(settings)
@@ -148,6 +151,18 @@ fn read_group(root: &mut Section<'_>) -> Option<String> {
         return None;
     }
     Some(name.to_owned())
+}
+
+fn read_authorized_keys(root: &mut Section<'_>) -> Option<PathBuf> {
+    let (path, found) = root.text("authorized_keys")?;
+    if !path.starts_with('/') || path.ends_with('/') {
+        found.wrong(format!(
+            "{} is not the absolute path of a file; write one such as \"/home/git/.ssh/authorized_keys\"",
+            quoted(path)
+        ));
+        return None;
+    }
+    Some(PathBuf::from(path))
 }
 
 fn read_public_url(root: &mut Section<'_>) -> Option<String> {

@@ -1,5 +1,7 @@
 //! What travels over the control socket, as JSON.
 
+mod keys;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub use crate::deploy::settings::{
     AppSettings, ChangeSettings, ChangedSettings, LastDelivery, NewSecret, WebhookAt, WebhookStatus,
 };
+pub use keys::{AddKey, AuthorizedKeys, Greeting, KeyApp, KeyStatus, Keys, Repository};
+
 pub use crate::deploy::status::{AppState, AppStatus, DrainingStatus, InstanceStatus, LiveStatus};
 use crate::ids::{AppName, CommitId, DeployNumber, HostName, ReleaseNumber};
 use crate::process::identity::Identity;
@@ -178,6 +182,8 @@ pub struct ReleaseStatus {
     pub subject: String,
     /// The deploy that built it.
     pub deploy: DeployNumber,
+    /// Who asked for that deploy, where that is known: the name of a key, or of a user of the server's machine.
+    pub pushed_by: Option<String>,
     /// When it was built.
     pub built_at: Timestamp,
     /// What the pusher said about it, with `-o message=…`.

@@ -67,8 +67,16 @@ pub async fn run(options: ServeOptions) -> Result<(), DaemonError> {
     let fleet = Fleet::start(Arc::clone(&site)).await?;
     let front = front::Supervisor::start(&site, listeners);
     let watcher = watcher::start(Arc::clone(&fleet), settings_sender)?;
-    let api = tokio::spawn(control::serve(control, Arc::clone(&fleet)));
     let outbox = tokio::spawn(site.outbox.clone().run());
+    let keyring = Arc::new(control::Keyring::new(Arc::clone(&site)));
+    if let Err(error) = keyring.write().await {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(
+            error,
+            "file of the keys can't be set right; sshd lets in whom it let in before"
+        );
+    }
+    let api = tokio::spawn(control::serve(control, Arc::clone(&fleet), keyring));
 
     say_ready(&site);
     let end = signals.next().await;

@@ -40,6 +40,8 @@ pub struct Pushed {
     pub options: PushOptions,
     /// Whether git asks before the branch moves, or tells afterwards.
     pub stage: PushStage,
+    /// Who he is, where that is known: the name of a key, or of a user of this machine.
+    pub by: Option<String>,
 }
 
 /// What becomes of a push.
@@ -189,6 +191,7 @@ impl Fleet {
             origin: Origin::Push,
             branch,
             options: push.options,
+            by: push.by,
         };
         let answer = self.ask(name, wish).await?;
         Ok(PushAnswer {
@@ -202,6 +205,7 @@ impl Fleet {
         &self,
         name: &AppName,
         revision: Option<String>,
+        by: Option<String>,
     ) -> Result<Answer, FleetError> {
         let app = self.app(name).await?;
         let (repo, revision) = (
@@ -219,6 +223,7 @@ impl Fleet {
                 origin: Origin::Command,
                 branch: BranchMove::Follows,
                 options: PushOptions::default(),
+                by,
             },
         )
         .await
@@ -249,8 +254,8 @@ impl Fleet {
     }
 
     /// The live release is to be started afresh.
-    pub async fn restart(&self, name: &AppName) -> Result<Answer, FleetError> {
-        self.ask(name, Wish::FreshStart).await
+    pub async fn restart(&self, name: &AppName, by: Option<String>) -> Result<Answer, FleetError> {
+        self.ask(name, Wish::FreshStart { by }).await
     }
 
     /// The app is to have this many instances, now and from now on.

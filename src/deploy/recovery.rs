@@ -329,6 +329,7 @@ mod tests {
             commit: "a".repeat(40).parse().unwrap(),
             subject: String::new(),
             deploy: crate::ids::DeployNumber(number),
+            pushed_by: None,
             built_at: now(),
             message: None,
         };

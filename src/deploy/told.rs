@@ -21,7 +21,7 @@ pub(super) fn delivery(
         commit: deploy.commit,
         subject: deploy.subject,
         branch: deploy.branch,
-        pushed_by: None,
+        pushed_by: deploy.pushed_by,
         previous_release: previous,
         urls,
     };

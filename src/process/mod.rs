@@ -10,3 +10,4 @@ pub mod random;
 pub mod socket;
 pub mod stream;
 pub mod tcp;
+pub mod users;

@@ -162,6 +162,9 @@ pub enum EventKind {
         /// What the pusher said about it, cleaned.
         #[serde(default)]
         message: Option<String>,
+        /// Who asked for it, where that is known: the name of a key, or of a user of the server's machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// It can't begin yet.
     Waiting {

@@ -86,6 +86,8 @@ pub struct Deploy {
     pub moves_branch: bool,
     /// What the pusher said about it.
     pub message: Option<String>,
+    /// Who asked for it, where that is known: the name of a key, or of a user of this machine.
+    pub pushed_by: Option<String>,
     /// Where it is, or how it ended.
     pub state: DeployState,
     /// When it was asked for.
@@ -111,6 +113,8 @@ pub struct NewDeploy {
     pub moves_branch: bool,
     /// What the pusher says about it.
     pub message: Option<String>,
+    /// Who asks for it, where that is known: the name of a key, or of a user of this machine.
+    pub by: Option<String>,
 }
 
 impl Database {
@@ -121,8 +125,8 @@ impl Database {
         number: DeployNumber,
         new: &NewDeploy,
     ) -> Result<(), StateError> {
-        let sql = "INSERT INTO deploys (app, number, origin, branch, commit_id, subject, from_id, state, began_at, moves_branch, message)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting', ?8, ?9, ?10)";
+        let sql = "INSERT INTO deploys (app, number, origin, branch, commit_id, subject, from_id, state, began_at, moves_branch, message, pushed_by)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting', ?8, ?9, ?10, ?11)";
         let from = new.from.as_ref().map(CommitId::as_str);
         let values = params![
             app.as_str(),
@@ -134,7 +138,8 @@ impl Database {
             from,
             now().to_string(),
             new.moves_branch,
-            new.message
+            new.message,
+            new.by
         ];
         self.execute("add a deploy", sql, values).map(drop)
     }
@@ -177,6 +182,28 @@ impl Database {
         let values = params![app.as_str(), number.0, from.map(CommitId::as_str)];
         self.execute("remember what the branch names", sql, values)
             .map(drop)
+    }
+
+    /// Remembers who asked for a deploy that began before that was known: its ref was seen to move before its push was
+    /// heard of.
+    pub fn claim_deploy(
+        &self,
+        app: &AppName,
+        number: DeployNumber,
+        by: &str,
+    ) -> Result<(), StateError> {
+        const DOING: &str = "note who asked for a deploy";
+        self.write(DOING, |connection| {
+            for sql in [
+                "UPDATE deploys SET pushed_by = ?3 WHERE app = ?1 AND number = ?2 AND pushed_by IS NULL",
+                "UPDATE releases SET pushed_by = ?3 WHERE app = ?1 AND deploy = ?2 AND pushed_by IS NULL",
+            ] {
+                connection
+                    .execute(sql, params![app.as_str(), number.0, by])
+                    .map_err(StateError::doing(DOING))?;
+            }
+            Ok(())
+        })
     }
 
     /// The newest deploys of an app, oldest first.
@@ -263,6 +290,7 @@ fn read_deploy(row: &Row<'_>) -> rusqlite::Result<Deploy> {
         from: parsed_option(row, "from_id")?,
         moves_branch: row.get("moves_branch")?,
         message: row.get("message")?,
+        pushed_by: row.get("pushed_by")?,
         state: match state.as_str() {
             "waiting" => DeployState::Waiting,
             "running" => DeployState::Running,

@@ -1,4 +1,4 @@
-//! What `serve` remembers: apps, releases, generations and deploys, in `SQLite` (WAL, `synchronous=FULL`).
+//! What `serve` remembers: apps, releases, generations, deploys and keys, in `SQLite` (WAL, `synchronous=FULL`).
 //!
 //! Written by `serve` only. A row that announces an effect on disk is committed before the effect, and the row that
 //! confirms it afterwards, so that a start after a crash finds either nothing or something to finish. This module is
@@ -10,6 +10,7 @@ mod deliveries;
 mod deploys;
 mod error;
 mod generations;
+mod keys;
 mod releases;
 mod schema;
 
@@ -19,4 +20,5 @@ pub use deliveries::{Delivery, LastDelivery, NewDelivery, WAITING_AT_MOST};
 pub use deploys::{Deploy, DeployState, NewDeploy};
 pub use error::StateError;
 pub use generations::{Generation, GenerationState};
+pub use keys::Key;
 pub use releases::Release;

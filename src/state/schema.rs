@@ -116,6 +116,26 @@ const MIGRATIONS: &[&str] = &[
         result    TEXT NOT NULL
     ) STRICT;
 ",
+    // Keys, what each may do, and who pushed.
+    r"
+    CREATE TABLE keys (
+        name         TEXT PRIMARY KEY,
+        key          TEXT NOT NULL UNIQUE,
+        admin        INTEGER NOT NULL,
+        added_at     TEXT NOT NULL,
+        last_used_at TEXT
+    ) STRICT;
+
+    CREATE TABLE key_apps (
+        key   TEXT NOT NULL REFERENCES keys(name) ON DELETE CASCADE,
+        app   TEXT NOT NULL REFERENCES apps(name) ON DELETE CASCADE,
+        level TEXT NOT NULL CHECK (level IN ('read', 'push')),
+        PRIMARY KEY (key, app)
+    ) STRICT;
+
+    ALTER TABLE deploys ADD COLUMN pushed_by TEXT;
+    ALTER TABLE releases ADD COLUMN pushed_by TEXT;
+",
 ];
 
 /// Brings the database to the version of this binary; refuses one from a newer binary.

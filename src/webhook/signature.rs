@@ -3,7 +3,7 @@
 //! What is signed is the time of the attempt, a dot, and the body, so that a delivery that somebody has overheard
 //! can't be sent again later: the receiver refuses old times.
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::ids::{WebhookSecret, hex};

@@ -14,6 +14,7 @@ fn the_servers_defaults_are_the_documented_ones() {
     assert_eq!(settings.keep_releases, 5);
     let pauses = [5, 30, 120, 600, 1800].map(std::time::Duration::from_secs);
     assert_eq!(settings.webhook_retry, pauses);
+    assert_eq!(settings.authorized_keys, None);
     let host = "shop.example.com".parse().unwrap();
     assert_eq!(settings.url(&host), None);
 }
@@ -50,6 +51,10 @@ files = 1
 #[test]
 fn the_servers_mistakes_are_told_with_the_path_of_the_file() {
     for (toml, expected) in [
+        (
+            "authorized_keys = \"~/.ssh/authorized_keys\"",
+            "`authorized_keys`: `~/.ssh/authorized_keys` is not the absolute path of a file; write one such as \"/home/git/.ssh/authorized_keys\"",
+        ),
         (
             "listen = [\"localhost\"]",
             "`listen`: `localhost` is not an address with a port; write one as \"127.0.0.1:8080\", \"0.0.0.0:80\" or \"[::]:80\"",

@@ -35,9 +35,14 @@ pub enum Wish {
         branch: BranchMove,
         /// How the pusher wants it done.
         options: PushOptions,
+        /// Whose wish it is, where that is known.
+        by: Option<String>,
     },
     /// The live release is to be started afresh.
-    FreshStart,
+    FreshStart {
+        /// Whose wish it is; nobody's where the server itself brings a version up again.
+        by: Option<String>,
+    },
 }
 
 /// What becomes of it.
@@ -66,10 +71,10 @@ pub enum Answer {
 impl Worker {
     pub(super) async fn ask(&mut self, wish: Wish) -> Result<Answer, StateError> {
         match wish {
-            Wish::FreshStart => match self.startable_release().await? {
+            Wish::FreshStart { by } => match self.startable_release().await? {
                 None => Ok(Answer::NothingToStart),
                 Some(release) => {
-                    let wanted = self.fresh_start(&release);
+                    let wanted = self.fresh_start(&release, by);
                     let options = PushOptions::default();
                     self.enqueue(Goal::FreshStart, wanted, BranchMove::Settled, options)
                         .await
@@ -82,6 +87,7 @@ impl Worker {
                 origin,
                 branch,
                 options,
+                by,
             } => {
                 if let Some(answer) = self.met_already(&commit, origin, &branch).await {
                     return Ok(answer);
@@ -94,6 +100,7 @@ impl Worker {
                     from,
                     moves_branch: branch.by_deploy(),
                     message: options.message.clone(),
+                    by,
                 };
                 let branch = self.seen_by_pusher(branch);
                 self.enqueue(Goal::Commit(commit), wanted, branch, options)
@@ -204,6 +211,7 @@ impl Worker {
     ) -> Result<Answer, StateError> {
         let behind = match self.queue.consider(&goal) {
             Admission::Join(number) => {
+                self.claim(number, wanted.by).await?;
                 let journal = self
                     .open_journal(Some(number))
                     .expect("who is in the queue has a journal");
@@ -237,6 +245,16 @@ impl Worker {
         Ok(Answer::Journal(journal))
     }
 
+    /// Who joins a deploy that nobody has asked for yet has asked for it.
+    async fn claim(&self, number: DeployNumber, by: Option<String>) -> Result<(), StateError> {
+        let Some(by) = by else { return Ok(()) };
+        let app = self.name().clone();
+        self.site
+            .database
+            .run(move |database| database.claim_deploy(&app, number, &by))
+            .await
+    }
+
     pub(super) async fn ticket(
         &self,
         wanted: NewDeploy,
@@ -261,6 +279,7 @@ impl Worker {
             to: wanted.commit.clone(),
             subject: wanted.subject.clone(),
             message: wanted.message.clone(),
+            by: wanted.by.clone(),
         });
         Ok(Ticket {
             journal,
@@ -372,7 +391,7 @@ impl Worker {
             .await
     }
 
-    fn fresh_start(&self, release: &Release) -> NewDeploy {
+    fn fresh_start(&self, release: &Release, by: Option<String>) -> NewDeploy {
         NewDeploy {
             origin: Origin::Restart,
             branch: self.app.branch.clone(),
@@ -381,6 +400,7 @@ impl Worker {
             from: None,
             moves_branch: false,
             message: None,
+            by,
         }
     }
 }

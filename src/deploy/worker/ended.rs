@@ -220,7 +220,7 @@ impl Worker {
             .is_some_and(|live| live.keeper.has_ended());
         let never_started = self.live.is_none() && self.app.live.is_some();
         if (lost || never_started) && self.running.is_none() && self.stopping.is_none() {
-            let asked = self.ask(Wish::FreshStart).await.map(drop);
+            let asked = self.ask(Wish::FreshStart { by: None }).await.map(drop);
             self.log_trouble(asked, "lost generation can't be started again");
         }
     }
@@ -261,6 +261,7 @@ impl Worker {
                 origin: Origin::Ref,
                 branch: BranchMove::Settled,
                 options: PushOptions::default(),
+                by: None,
             })
             .await;
         match answer {

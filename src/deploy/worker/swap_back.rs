@@ -116,6 +116,7 @@ impl Worker {
             from: self.live.as_ref().map(|live| live.commit.clone()),
             moves_branch: false,
             message: None,
+            by: None,
         };
         let ticket = self
             .ticket(wanted, BranchMove::Settled, PushOptions::default())
