@@ -8,6 +8,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::RawFd;
 
+use super::socket::set_nonblocking;
 use super::tcp::inherited_listener;
 
 /// The number of the first descriptor that is passed.
@@ -29,6 +30,9 @@ pub fn listeners() -> io::Result<Vec<TcpListener>> {
 
 fn take(number: RawFd) -> io::Result<TcpListener> {
     let listener = inherited_listener(number)?;
+    // The flag belongs to the socket, and a front that runs may share it: it must never wait in `accept`. systemd clears
+    // it at each start of a service without `NonBlocking=yes`.
+    set_nonblocking(&listener, true)?;
     // A UNIX socket listens too, and has no address of this kind.
     listener.local_addr().map_err(|_| {
         invalid(format!(
