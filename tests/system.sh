@@ -72,6 +72,10 @@ boot() {
   tr -d - </proc/sys/kernel/random/uuid >"$machine/etc/machine-id"
   sed -i '/^git:/d' "$machine"/etc/{passwd,shadow,group,gshadow}
   install -D "$binary" "$machine/opt/handover-one"
+  start_machine
+}
+
+start_machine() {
   set -m
   systemd-nspawn --quiet --directory="$machine" --boot --register=no --keep-unit --private-network --link-journal=no \
     --machine="handover-test-$$" --bind-ro="$root:$source" --console=pipe >"$scratch/boot.log" 2>&1 </dev/null &
@@ -102,6 +106,9 @@ picture() { inside sh -c 'find /etc /usr/local/bin /var/lib/handover /run/handov
 # ------------------------------------------------------------- ssh, and an app --
 
 prepare_pusher() {
+  # shellcheck disable=SC2016 # the shell in the container expands it
+  inside sh -c 'for program in git node npm nginx sshd curl; do command -v $program || exit 1; done' >/dev/null ||
+    skip 'git, node, npm, nginx, sshd or curl is not where a service finds it'
   inside sh -c 'mkdir -p /run/sshd && ssh-keygen -qA && systemctl start ssh.service
     mkdir -p /root/.ssh && ssh-keygen -q -t ed25519 -N "" -f /root/push-key'
   inside git config --global user.name test
@@ -118,7 +125,18 @@ prepare_pusher() {
   tar -C "$scratch/app" -c . | inside sh -c 'mkdir /root/shop && tar -C /root/shop -x && cd /root/shop && git -c init.defaultBranch=main init -q && git add -A && git commit -qm one'
 }
 
-push() { inside git -C /root/shop push "git@localhost:/var/lib/handover/apps/shop/repo.git" HEAD:main >"$out" 2>&1; }
+push() { inside git -C /root/shop push "$remote" HEAD:main >"$out" 2>&1; }
+
+# By `handover keys` where this handover has it; else the key is simply that of the account.
+let_key_in() {
+  remote=git@localhost:shop
+  if inside handover keys --help >/dev/null 2>&1; then
+    inside sh -c 'handover keys add pusher </root/push-key.pub' >"$out" 2>&1 || wrong 'the key is not taken'
+  else
+    remote=git@localhost:/var/lib/handover/apps/shop/repo.git
+    inside install -m 0600 -o git -g git /root/push-key.pub /var/lib/handover/authorized_keys
+  fi
+}
 
 commit() { inside sh -c "cd /root/shop && echo $1 >VERSION && git commit -qam $1"; }
 
@@ -157,7 +175,7 @@ it_installs_a_service_that_serves() {
 }
 
 it_takes_pushes_over_ssh() {
-  inside install -m 0600 -o git -g git /root/push-key.pub /var/lib/handover/authorized_keys
+  let_key_in
   push || wrong 'the push failed'
   grep -q 'success: release 1 is live' "$out" || wrong 'it does not say that it is live'
   [[ $(answer 127.0.0.1) == "$(inside cat /root/shop/VERSION)" ]] || wrong 'the app does not answer'
@@ -178,7 +196,10 @@ it_changes_nothing_the_second_time() {
 }
 
 it_upgrades_without_a_lost_request() {
-  local pid instance front round
+  local pid instance front round tmp
+  # What the app has in /tmp must stay: it outlives the service.
+  tmp=/proc/$(status_of 'live.instances[0].pid')/root/tmp/handover-test
+  inside touch "$tmp"
   begin_load
   for round in 2 3; do
     # A build that differs in a byte that nobody reads.
@@ -188,6 +209,7 @@ it_upgrades_without_a_lost_request() {
     [[ $(property MainPID) != "$pid" ]] || wrong 'the old server runs on'
     wait_for 20 front_is_another_than "$front" || wrong 'the old front runs on'
     [[ $(status_of 'live.instances[0].pid') == "$instance" ]] || wrong 'the app was started again'
+    ((round > 2)) || inside test -e "$tmp" || wrong 'the app has lost its files in /tmp'
     inside cmp "/opt/handover-$round" /usr/local/bin/handover || wrong 'the binary is not the new one'
     inside test ! -e /usr/local/bin/handover.before || wrong 'the old binary was left behind'
     commit "after-upgrade-$round"
@@ -219,6 +241,15 @@ it_comes_back_after_sigkill() {
 }
 
 serves_as_another_than() { [[ $(property MainPID) != "$1" ]] && inside handover status; }
+
+it_comes_back_after_a_reboot() {
+  kill -s RTMIN+5 "$leader"
+  wait_for 60 is_gone "$nspawn" || wrong 'the container does not go down'
+  start_machine
+  inside systemctl start ssh.service
+  wait_for 60 is_live_again || wrong 'the app does not come back'
+  [[ $(answer 127.0.0.1) == after-upgrade-3 ]] || wrong 'the app does not answer'
+}
 
 it_listens_elsewhere_when_told() {
   local instance
