@@ -279,13 +279,13 @@ it_stays_behind_nginx() {
   wait_for 30 is_live_again || wrong 'the app of before does not come up'
   inside sh -c 'handover domains shop add shop.test && handover nginx shop >/etc/nginx/conf.d/shop.conf && nginx -t && nginx -s reload' >"$out" 2>&1 || wrong 'nginx does not take the configuration'
   inside sh -c 'echo 127.0.0.1 shop.test >>/etc/hosts'
-  wait_for 10 inside curl -fsS http://shop.test/ || wrong 'nginx does not reach the app'
-  [[ $(inside curl -fsS http://shop.test/) == after-upgrade-3 ]] || wrong 'nginx does not reach the app'
+  wait_for 10 nginx_reaches_the_app || wrong 'nginx does not reach the app'
   setup --binary /opt/handover-one || wrong 'the next run failed'
   grep -q 'nothing has changed' "$out" || wrong 'the next run changes something'
   setup --uninstall --yes || wrong 'it does not go'
 }
 
+nginx_reaches_the_app() { [[ $(inside curl -fsS http://shop.test/) == after-upgrade-3 ]]; }
 is_live_again() { [[ $(status_of state) == live ]]; }
 
 step=preparation

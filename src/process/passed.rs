@@ -57,7 +57,8 @@ fn count(own: u32, pid: Option<OsString>, count: Option<OsString>) -> io::Result
 
 fn number<T: std::str::FromStr>(name: &str, value: &OsString) -> io::Result<T> {
     let parsed = value.to_str().and_then(|text| text.parse().ok());
-    parsed.ok_or_else(|| invalid(format!("{name} is {value:?}, which is not a number for it")))
+    let value = value.display();
+    parsed.ok_or_else(|| invalid(format!("{name} is `{value}`, which is not a number for it")))
 }
 
 fn invalid(words: String) -> io::Error {
