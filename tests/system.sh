@@ -120,7 +120,9 @@ prepare_pusher() {
   mv "$scratch/app/node_modules/ws" "$scratch/app/ws"
   rm -rf "$scratch/app"/{node_modules,.gitignore}
   sed -i "s#require('ws')#require('./ws')#" "$scratch/app/server.js"
-  printf '%s\n' '{"name":"shop","version":"1.0.0","private":true,"scripts":{"start":"node server.js"}}' >"$scratch/app/package.json"
+  printf '%s\n' '{"name":"shop","version":"1.0.0","private":true,"scripts":{"build":"cc check.c -o check && ./check","start":"node server.js"}}' >"$scratch/app/package.json"
+  # Within the service's walls a compiler works, and what it makes runs.
+  echo 'int main(void) { return 0; }' >"$scratch/app/check.c"
   printf '%s\n' '{"name":"shop","version":"1.0.0","lockfileVersion":3,"requires":true,"packages":{"":{"name":"shop","version":"1.0.0"}}}' >"$scratch/app/package-lock.json"
   tar -C "$scratch/app" -c . | inside sh -c 'mkdir /root/shop && tar -C /root/shop -x && cd /root/shop && git -c init.defaultBranch=main init -q && git add -A && git commit -qm one'
 }
