@@ -23,7 +23,7 @@ use crate::ids::{AppName, DeployNumber, HostName, KeyName};
     arg_required_else_help = true
 )]
 pub struct Cli {
-    /// The installation to use (default: /var/lib/handover for root, else ~/.local/share/handover)
+    /// The installation to use (default: /var/lib/handover for root and for its owner, else ~/.local/share/handover)
     #[arg(long, global = true, env = "HANDOVER_HOME", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub home: Option<PathBuf>,
     /// What to do

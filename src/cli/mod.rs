@@ -25,7 +25,7 @@ use say::Failed;
 
 use crate::control::Client;
 use crate::paths::{Layout, Surroundings};
-use crate::process::socket::is_root;
+use crate::process::socket::effective_uid;
 
 /// Does what was typed.
 pub fn main() -> Exit {
@@ -54,7 +54,7 @@ fn run(cli: Cli) -> Result<Exit, Failed> {
     let layout = || {
         Layout::choose(
             cli.home.as_deref(),
-            &Surroundings::of_this_process(is_root()),
+            &Surroundings::of_this_process(effective_uid()),
         )
         .map_err(Failed::new)
     };

@@ -6,6 +6,7 @@ pub mod fd_passing;
 pub mod files;
 pub mod identity;
 pub mod own;
+pub mod passed;
 pub mod random;
 pub mod socket;
 pub mod stream;
