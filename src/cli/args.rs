@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 pub use super::setting::Key;
 pub use keys::{AddKey, Authorized, Keys, KeysVerb};
 
-use crate::ids::{AppName, DeployNumber, HostName, KeyName};
+use crate::ids::{AppName, DeployNumber, HostName, KeyName, ReleaseNumber};
 
 /// git push production main: deploys a Node.js app and hands the running app over without one dropped request.
 #[derive(Debug, Parser)]
@@ -47,6 +47,8 @@ pub enum Verb {
     Logs(Logs),
     /// Deploy a commit that the repository has (default: the deploy branch)
     Deploy(Deploy),
+    /// Hand over to a release that was built before (default: the last that was live)
+    Rollback(Rollback),
     /// Watch the deploy that runs, or the last one
     Follow(OneApp),
     /// Give up the deploy that runs, before its swap
@@ -242,6 +244,18 @@ pub struct Deploy {
     pub app: AppName,
     /// A commit id (four digits at least), branch or tag
     pub commit: Option<String>,
+    /// Print JSON, an object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where to go back to.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The app
+    pub app: AppName,
+    /// The release's number
+    pub release: Option<ReleaseNumber>,
     /// Print JSON, an object a line
     #[arg(long)]
     pub json: bool,

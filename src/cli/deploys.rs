@@ -3,11 +3,11 @@
 use hyper::Method;
 use serde::Serialize;
 
-use super::args::{Deploy, Logs, OneApp};
+use super::args::{Deploy, Logs, OneApp, Rollback};
 use super::exit::Exit;
 use super::say::{Failed, data, json, words};
 use super::table::table;
-use crate::control::types::{Cancelled, DeployCommit, Line, Releases};
+use crate::control::types::{Cancelled, DeployCommit, Line, Releases, RollBack};
 use crate::control::{Client, Lines, Outcome, Viewer};
 use crate::report::Verdict;
 
@@ -54,6 +54,14 @@ pub(super) async fn deploy(client: &Client, deploy: Deploy) -> Result<Exit, Fail
         deploy.json,
     )
     .await
+}
+
+pub(super) async fn roll_back(client: &Client, rollback: Rollback) -> Result<Exit, Failed> {
+    let path = format!("/v1/apps/{}/rollback", rollback.app);
+    let wanted = RollBack {
+        release: rollback.release,
+    };
+    told(client, Method::POST, &path, &wanted, rollback.json).await
 }
 
 pub(super) async fn restart(client: &Client, which: OneApp) -> Result<Exit, Failed> {

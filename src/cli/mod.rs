@@ -102,6 +102,7 @@ async fn ask(client: &Client, verb: Verb) -> Result<Exit, Failed> {
         Verb::Deploy(deploy) => deploys::deploy(client, deploy).await,
         Verb::Restart(which) => deploys::restart(client, which).await,
         Verb::Follow(which) => deploys::follow(client, which).await,
+        Verb::Rollback(rollback) => deploys::roll_back(client, rollback).await,
         Verb::Cancel(which) => deploys::cancel(client, which).await,
         Verb::Keys(keys) => keys::ask(client, keys).await,
         Verb::Serve(_)

@@ -24,7 +24,7 @@ use crate::process::stream::wait_for_hang_up;
 /// Where git is looked for if sshd does not say.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// The verbs that can be used over ssh, in words.
-const OFFERED: &str = "status, releases, logs, deploy, follow, cancel, restart, scale, domains, nginx, app list, app set, keys";
+const OFFERED: &str = "status, releases, logs, deploy, rollback, follow, cancel, restart, scale, domains, nginx, app list, app set, keys";
 
 pub(super) fn run(control: PathBuf, key: &KeyName) -> Result<Exit, Failed> {
     let asked = std::env::var_os("SSH_ORIGINAL_COMMAND").unwrap_or_default();
@@ -124,6 +124,7 @@ fn is_offered(verb: &Verb) -> bool {
         | Verb::Deploy(_)
         | Verb::Follow(_)
         | Verb::Cancel(_)
+        | Verb::Rollback(_)
         | Verb::Restart(_)
         | Verb::Scale(_)
         | Verb::Domains(_)

@@ -62,6 +62,7 @@ fn routes(fleet: Arc<Fleet>, keyring: Arc<Keyring>) -> Router {
         .route("/v1/apps/{app}/deploys", post(deploys::deploy))
         .route("/v1/apps/{app}/restart", post(deploys::restart))
         .route("/v1/apps/{app}/cancel", post(deploys::cancel))
+        .route("/v1/apps/{app}/rollback", post(deploys::roll_back))
         .route("/v1/apps/{app}/follow", get(deploys::follow))
         .route(
             "/v1/apps/{app}/deploys/{number}/events",

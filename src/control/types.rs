@@ -104,6 +104,13 @@ pub struct DeployCommit {
     pub revision: Option<String>,
 }
 
+/// What `handover rollback` asks for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RollBack {
+    /// The release to go back to; none for the last that was live before.
+    pub release: Option<ReleaseNumber>,
+}
+
 /// What `handover scale` asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Scale {

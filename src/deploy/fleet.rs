@@ -19,7 +19,7 @@ use super::site::Site;
 use super::status::AppStatus;
 use super::worker::{Answer, Handle, Wish};
 use crate::git::Repo;
-use crate::ids::{AppName, CommitId, DeployNumber, HostName};
+use crate::ids::{AppName, CommitId, DeployNumber, HostName, ReleaseNumber};
 use crate::push::{PushOptions, PushStage, RefUpdate, sort};
 use crate::report::Origin;
 use crate::state::{App, Deploy, DeployState, Release};
@@ -251,6 +251,16 @@ impl Fleet {
             DeployState::Failed { cause, .. } => cause.starts_with(CANCELLED),
             _ => false,
         }))
+    }
+
+    /// A release that was built before is to be live: this one, or else the last that was.
+    pub async fn roll_back(
+        &self,
+        name: &AppName,
+        to: Option<ReleaseNumber>,
+        by: Option<String>,
+    ) -> Result<Answer, FleetError> {
+        self.ask(name, Wish::Rollback { to, by }).await
     }
 
     /// The live release is to be started afresh.

@@ -36,12 +36,13 @@ pub(super) fn delivery(
 /// a way back it is told as the end of the deploy that led there (`swapped_back`), or where the way back fails. Pure.
 fn happened(origin: Origin, state: &DeployState) -> Option<Happened> {
     match (state, origin) {
-        (DeployState::Live { release }, Origin::Push | Origin::Command | Origin::Ref) => {
-            Some(Happened::Live { release: *release })
-        }
+        (
+            DeployState::Live { release },
+            Origin::Push | Origin::Command | Origin::Ref | Origin::Rollback,
+        ) => Some(Happened::Live { release: *release }),
         (
             DeployState::Failed { phase, cause },
-            Origin::Push | Origin::Command | Origin::Ref | Origin::SwapBack,
+            Origin::Push | Origin::Command | Origin::Ref | Origin::SwapBack | Origin::Rollback,
         ) => Some(Happened::Failed {
             phase: *phase,
             cause: cause.clone(),
@@ -67,15 +68,16 @@ mod tests {
     use super::*;
     use crate::report::Phase;
 
-    const ORIGINS: [Origin; 5] = [
+    const ORIGINS: [Origin; 6] = [
         Origin::Push,
         Origin::Command,
         Origin::Ref,
         Origin::Restart,
         Origin::SwapBack,
+        Origin::Rollback,
     ];
 
-    fn told_for(state: &DeployState) -> [bool; 5] {
+    fn told_for(state: &DeployState) -> [bool; 6] {
         ORIGINS.map(|origin| happened(origin, state).is_some())
     }
 
@@ -84,17 +86,17 @@ mod tests {
         let live = DeployState::Live {
             release: ReleaseNumber(2),
         };
-        assert_eq!(told_for(&live), [true, true, true, false, false]);
+        assert_eq!(told_for(&live), [true, true, true, false, false, true]);
         let failed = DeployState::Failed {
             phase: Phase::Build,
             cause: "no".into(),
         };
-        assert_eq!(told_for(&failed), [true, true, true, false, true]);
+        assert_eq!(told_for(&failed), [true, true, true, false, true, true]);
         let back = DeployState::SwappedBack {
             release: ReleaseNumber(2),
             cause: "it crashed".into(),
         };
-        assert_eq!(told_for(&back), [true; 5]);
+        assert_eq!(told_for(&back), [true; 6]);
     }
 
     #[test]
@@ -105,7 +107,7 @@ mod tests {
             DeployState::Superseded,
             DeployState::Interrupted,
         ] {
-            assert_eq!(told_for(&state), [false; 5], "{state:?}");
+            assert_eq!(told_for(&state), [false; 6], "{state:?}");
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod ask;
 mod ended;
+mod rollback;
 mod status;
 mod swap_back;
 
@@ -39,7 +40,7 @@ use crate::paths::AppPaths;
 use crate::push::PushOptions;
 use crate::report::{EventKind, Failure};
 use crate::slot;
-use crate::state::{App, DeployState, NewDeploy, StateError};
+use crate::state::{App, DeployState, NewDeploy, Release, StateError};
 
 /// How soon a lost generation is started again after a fresh start that failed; doubled each time, up to a minute.
 const REVIVE_AFTER: Duration = Duration::from_secs(2);
@@ -148,6 +149,8 @@ struct Ticket {
     wanted: NewDeploy,
     branch: BranchMove,
     options: PushOptions,
+    /// The release to go back to, where that is what was asked for.
+    release: Option<Release>,
     asked: Instant,
 }
 

@@ -72,6 +72,7 @@ const MATRIX: &[(&str, Who)] = &[
     ("scale shop web=1", Pusher),
     ("restart shop", Pusher),
     ("deploy shop", Pusher),
+    ("rollback shop", Pusher),
 ];
 
 #[test]

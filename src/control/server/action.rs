@@ -21,6 +21,7 @@ pub(super) fn action(method: &str, route: &str) -> Option<Action> {
         ("POST", "/v1/apps/{app}/deploys") => Action::Deploy,
         ("POST", "/v1/apps/{app}/restart") => Action::Restart,
         ("POST", "/v1/apps/{app}/cancel") => Action::Cancel,
+        ("POST", "/v1/apps/{app}/rollback") => Action::RollBack,
         ("GET", "/v1/apps/{app}/follow") => Action::Follow,
         ("GET", "/v1/apps/{app}/deploys/{number}/events" | "/v1/apps/{app}/logs") => Action::Logs,
         ("DELETE", "/v1/hooks") => Action::ChangeHooks,

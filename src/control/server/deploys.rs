@@ -11,7 +11,9 @@ use super::Shared;
 use super::answer::{Refused, chain, journal_lines, lines};
 use super::asker::Asker;
 use super::pusher::see_off;
-use crate::control::types::{Cancelled, DeployCommit, Line, Push, ReleaseStatus, Releases};
+use crate::control::types::{
+    Cancelled, DeployCommit, Line, Push, ReleaseStatus, Releases, RollBack,
+};
 use crate::deploy::branch::Refused as MayNot;
 use crate::deploy::fleet::{Fleet, PushAnswer, Pushed};
 use crate::deploy::worker::Answer;
@@ -108,6 +110,17 @@ pub(super) async fn deploy(
     let answer = fleet
         .deploy(&app, wanted.revision, asker.name().await)
         .await?;
+    Ok(answered(Vec::new(), answer))
+}
+
+pub(super) async fn roll_back(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+    Extension(asker): Extension<Asker>,
+    Json(wanted): Json<RollBack>,
+) -> Result<Response, Refused> {
+    let by = asker.name().await;
+    let answer = fleet.roll_back(&app, wanted.release, by).await?;
     Ok(answered(Vec::new(), answer))
 }
 

@@ -38,6 +38,13 @@ pub enum Wish {
         /// Whose wish it is, where that is known.
         by: Option<String>,
     },
+    /// A release that was built before is to be live: this one, or else the last that was.
+    Rollback {
+        /// Its number.
+        to: Option<ReleaseNumber>,
+        /// Whose wish it is, where that is known.
+        by: Option<String>,
+    },
     /// The live release is to be started afresh.
     FreshStart {
         /// Whose wish it is; nobody's where the server itself brings a version up again.
@@ -80,6 +87,7 @@ impl Worker {
                         .await
                 }
             },
+            Wish::Rollback { to, by } => self.roll_back(to, by).await,
             Wish::Commit {
                 commit,
                 subject,
@@ -132,7 +140,7 @@ impl Worker {
         }
         match origin {
             // Whoever asks by hand for the commit that is live wants it built again.
-            Origin::Command | Origin::Restart | Origin::SwapBack => return None,
+            Origin::Command | Origin::Restart | Origin::SwapBack | Origin::Rollback => return None,
             Origin::Push | Origin::Ref => {}
         }
         // Two pushes at once may reach us in either order: what the branch names decides which is the newer.
@@ -209,6 +217,17 @@ impl Worker {
         branch: BranchMove,
         options: PushOptions,
     ) -> Result<Answer, StateError> {
+        self.enqueue_for(None, goal, wanted, branch, options).await
+    }
+
+    pub(super) async fn enqueue_for(
+        &mut self,
+        release: Option<Release>,
+        goal: Goal,
+        wanted: NewDeploy,
+        branch: BranchMove,
+        options: PushOptions,
+    ) -> Result<Answer, StateError> {
         let behind = match self.queue.consider(&goal) {
             Admission::Join(number) => {
                 self.claim(number, wanted.by).await?;
@@ -225,7 +244,8 @@ impl Worker {
                 Some(behind)
             }
         };
-        let ticket = self.ticket(wanted, branch, options).await?;
+        let mut ticket = self.ticket(wanted, branch, options).await?;
+        ticket.release = release;
         let journal = Arc::clone(&ticket.journal);
         self.queue.admit(Entry {
             number: journal.deploy(),
@@ -286,6 +306,7 @@ impl Worker {
             wanted,
             branch,
             options,
+            release: None,
             asked: Instant::now(),
         })
     }
@@ -310,6 +331,10 @@ impl Worker {
                 .await?
                 .map_or(Work::Build, Work::Start),
             Origin::SwapBack => self.way_back().await?,
+            Origin::Rollback => ticket
+                .release
+                .clone()
+                .map_or(Work::Build, |release| self.back_to(release)),
             Origin::Push | Origin::Command | Origin::Ref => Work::Build,
         };
         let order = Order {

@@ -80,7 +80,7 @@ impl Worker {
                 let recorded = self.swapped_back(&newly.live).await;
                 self.log_trouble(recorded, "way back can't be recorded");
             }
-            Origin::Push | Origin::Command | Origin::Ref | Origin::Restart => {
+            Origin::Push | Origin::Command | Origin::Ref | Origin::Restart | Origin::Rollback => {
                 self.put_on_trial(&newly.live, newly.events, newly.watch_for, &ticket.journal);
             }
         }
@@ -127,7 +127,7 @@ impl Worker {
             }
             Origin::Restart => self.revive_later(),
             Origin::SwapBack => self.not_swapped_back(&failure),
-            Origin::Push | Origin::Ref | Origin::Command => {}
+            Origin::Push | Origin::Ref | Origin::Command | Origin::Rollback => {}
         }
         ticket.journal.tell(EventKind::Failed(failure));
         recorded
