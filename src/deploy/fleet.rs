@@ -2,6 +2,7 @@
 
 mod create;
 mod error;
+mod push;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -10,17 +11,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 pub use create::{Created, Wanted};
 pub use error::FleetError;
+pub use push::{PushAnswer, Pushed};
 
-use super::branch::{BranchMove, Force, Refused};
+use super::branch::BranchMove;
+use super::cancel::CANCELLED;
 use super::journal::Journal;
-use super::pipeline::CANCELLED;
 use super::recovery;
 use super::site::Site;
 use super::status::AppStatus;
 use super::worker::{Answer, Handle, Wish};
 use crate::git::Repo;
 use crate::ids::{AppName, CommitId, DeployNumber, HostName, ReleaseNumber};
-use crate::push::{PushOptions, PushStage, RefUpdate, sort};
+use crate::push::PushOptions;
 use crate::report::Origin;
 use crate::state::{App, Deploy, DeployState, Release};
 
@@ -29,28 +31,6 @@ use crate::state::{App, Deploy, DeployState, Release};
 pub struct Fleet {
     site: Arc<Site>,
     workers: RwLock<BTreeMap<AppName, Handle>>,
-}
-
-/// What somebody pushes.
-#[derive(Debug, Clone)]
-pub struct Pushed {
-    /// The refs.
-    pub updates: Vec<RefUpdate>,
-    /// How he wants it done.
-    pub options: PushOptions,
-    /// Whether git asks before the branch moves, or tells afterwards.
-    pub stage: PushStage,
-    /// Who he is, where that is known: the name of a key, or of a user of this machine.
-    pub by: Option<String>,
-}
-
-/// What becomes of a push.
-#[derive(Debug)]
-pub struct PushAnswer {
-    /// What the pusher is to be told of the refs that don't deploy, a line each.
-    pub notes: Vec<String>,
-    /// What becomes of the deploy branch, if the push moved it.
-    pub answer: Option<Answer>,
 }
 
 impl Fleet {
@@ -152,52 +132,6 @@ impl Fleet {
             all.extend(handle.status().await);
         }
         Ok(all)
-    }
-
-    /// Somebody pushes.
-    pub async fn push(&self, name: &AppName, push: Pushed) -> Result<PushAnswer, FleetError> {
-        let app = self.app(name).await?;
-        let sorted = sort(&push.updates, &app.branch);
-        let Some((from, commit)) = sorted.deploy else {
-            return Ok(PushAnswer {
-                notes: sorted.notes,
-                answer: None,
-            });
-        };
-        let branch = match push.stage {
-            PushStage::Moved if app.gate => {
-                // The pusher has read the verdict already. If the gate has missed it, levels are what counts.
-                self.look(name);
-                return Ok(PushAnswer {
-                    notes: sorted.notes,
-                    answer: None,
-                });
-            }
-            PushStage::Moved => BranchMove::Settled,
-            PushStage::Gate => match allowed_force(&app, &push.options, from.clone()) {
-                Ok(force) => BranchMove::Gated(force),
-                Err(refused) => {
-                    return Ok(PushAnswer {
-                        notes: sorted.notes,
-                        answer: Some(Answer::Refused(refused)),
-                    });
-                }
-            },
-        };
-        let wish = Wish::Commit {
-            subject: subject(&app, &commit).await?,
-            commit,
-            from,
-            origin: Origin::Push,
-            branch,
-            options: push.options,
-            by: push.by,
-        };
-        let answer = self.ask(name, wish).await?;
-        Ok(PushAnswer {
-            notes: sorted.notes,
-            answer: Some(answer),
-        })
     }
 
     /// Somebody wants this revision deployed; the deploy branch, where none is named.
@@ -387,25 +321,6 @@ impl Fleet {
             .get(name)
             .cloned()
             .ok_or_else(|| crate::state::StateError::NoApp(name.clone()).into())
-    }
-}
-
-/// What a pusher may leave behind: nothing, unless he says so and the app allows it.
-fn allowed_force(
-    app: &App,
-    options: &PushOptions,
-    seen: Option<CommitId>,
-) -> Result<Force, Refused> {
-    match (options.force, app.allow_force) {
-        (false, _) => Ok(Force::No),
-        (true, true) => Ok(Force::Over(vec![seen])),
-        (true, false) => Err(Refused {
-            reason: "-o force is not allowed for this app".to_owned(),
-            hints: vec![format!(
-                "allow it on the server: handover app set {} force on",
-                app.name
-            )],
-        }),
     }
 }
 

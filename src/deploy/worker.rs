@@ -10,6 +10,7 @@
 
 mod ask;
 mod ended;
+mod gate;
 mod rollback;
 mod status;
 mod swap_back;
@@ -23,11 +24,11 @@ use tokio::sync::{mpsc, oneshot};
 pub use ask::{Answer, Wish};
 
 use super::branch::BranchMove;
-use super::cancel::{Cancel, Why};
+use super::cancel::{Cancel, Why, stopping_failure};
 use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::{Live, Replaced};
-use super::pipeline::{Outcome, stopping_failure};
+use super::pipeline::Outcome;
 use super::queue::Queue;
 use super::recovery::Found;
 use super::retire::Ended;

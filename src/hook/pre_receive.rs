@@ -137,7 +137,8 @@ fn check_deploy(repo: &Path, link: &Link, update: &RefUpdate) -> Result<(), Refu
         let reason = format!("{} is not a commit", update.new.short());
         return Err(Refusal::new(reason).hint("push a commit: a tag of it won't do"));
     }
-    let releases = existing(&link.home.join("apps").join(link.app.as_str()));
+    let app = link.home.join("apps").join(link.app.as_str());
+    let releases = existing(&app.join("releases"));
     let inspected = inspect(&opened, &update.new, &releases, &Limits::default());
     inspected
         .map(drop)

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::{Message, REVIVE_AFTER, Ticket, Worker};
 use crate::deploy::branch::{BranchMove, Moved};
+use crate::deploy::cancel::stopping_failure;
 use crate::deploy::journal::Journal;
 use crate::deploy::launch::NewlyLive;
 use crate::deploy::launch::Replaced;
-use crate::deploy::pipeline::{Outcome, stopping_failure};
+use crate::deploy::pipeline::Outcome;
 use crate::deploy::recovery;
 use crate::deploy::retire::Ended;
 use crate::deploy::stage::broken;
