@@ -10,6 +10,8 @@ use crate::config::{
 
 /// npm looks for them in this order.
 const LOCKFILES: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
+/// npm's settings. It reads them by itself; what is in them is for it to judge.
+const NPMRC: &str = ".npmrc";
 /// What other package managers leave.
 const FOREIGN_LOCKFILES: [(&str, &str); 4] = [
     ("yarn.lock", "yarn"),
@@ -100,6 +102,7 @@ pub fn read_app_files(release: &Path) -> Result<AppFiles, RequiredError> {
         package_json: &package_json,
         server_js: release.join("server.js").is_file(),
     })?;
+    read(release, NPMRC, SETTINGS_MAX)?;
     check_lock(release)?;
     Ok(files)
 }
