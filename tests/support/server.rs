@@ -19,6 +19,7 @@ pub struct Server {
     home: TempDir,
     child: Option<Child>,
     address: Option<SocketAddr>,
+    environment: Vec<(String, PathBuf)>,
 }
 
 impl Server {
@@ -29,6 +30,11 @@ impl Server {
 
     /// A server with these settings (`handover.toml`) and arguments.
     pub fn start_with(settings: &str, args: &[&str]) -> Self {
+        Self::start_among(settings, args, &[])
+    }
+
+    /// The same, with these variables in the environment of the server and of every verb.
+    pub fn start_among(settings: &str, args: &[&str], environment: &[(&str, &Path)]) -> Self {
         // Short: socket paths are.
         let home = tempfile::Builder::new()
             .prefix("ho")
@@ -40,6 +46,10 @@ impl Server {
             home,
             child: None,
             address: None,
+            environment: environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.to_path_buf()))
+                .collect(),
         };
         server.launch(args);
         server
@@ -129,6 +139,7 @@ impl Server {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
         command.arg("--home").arg(self.home());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
