@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use super::checkout::CheckoutError;
+use super::inspect::InspectError;
 use super::program::ProgramsError;
 use super::required::RequiredError;
 use crate::report::{Failure, Phase};
@@ -63,6 +64,19 @@ impl From<CheckoutError> for StepFailure {
     }
 }
 
+impl From<InspectError> for StepFailure {
+    fn from(error: InspectError) -> Self {
+        match error {
+            InspectError::Tree(error) => error.into(),
+            InspectError::Required(error) => error.into(),
+            InspectError::Room { .. } => Self::new(Phase::Checkout, chain(&error)).hint(DISK_HINT),
+            InspectError::Disk { .. } => {
+                Self::new(Phase::Checkout, chain(&error)).hint(SERVER_HINT)
+            }
+        }
+    }
+}
+
 impl From<RequiredError> for StepFailure {
     fn from(error: RequiredError) -> Self {
         let (cause, rest) = match &error {
@@ -85,7 +99,7 @@ impl From<ProgramsError> for StepFailure {
     }
 }
 
-const SERVER_HINT: &str =
+pub(super) const SERVER_HINT: &str =
     "this is not the app's fault: `handover doctor` on the server looks for the cause";
 
 /// What to do about an error of the system's.

@@ -1,6 +1,6 @@
 //! `npm ci`.
 //!
-//! Without `--foreground-scripts`: install scripts run side by side, and npm prints what they said when one fails.
+//! Without `--foreground-scripts`, unless the pusher wants to see it all: install scripts run side by side, and npm prints what they said when one fails.
 //! `NODE_ENV` and `CI` are not set: a build needs devDependencies, and with `CI` some frameworks turn warnings into
 //! errors, which nobody sees at home.
 
@@ -32,6 +32,8 @@ pub struct InstallRequest<'r> {
     pub programs: &'r Programs,
     /// Which dependencies are left out.
     pub omit: &'r [Omit],
+    /// Whether install scripts are shown at work.
+    pub verbose: bool,
     /// How long it may take.
     pub limit: Duration,
 }
@@ -70,6 +72,11 @@ impl InstallRequest<'_> {
             )
             .envs(npm_env(self.env, self.npm_cache))
             .cwd(self.release);
+        let spawn = if self.verbose {
+            spawn.args(["--foreground-scripts", "--loglevel=info"])
+        } else {
+            spawn
+        };
         if self.omit.contains(&Omit::Dev) {
             return spawn;
         }

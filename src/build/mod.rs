@@ -5,6 +5,7 @@
 
 mod checkout;
 mod failure;
+mod inspect;
 mod install;
 mod links;
 mod npm_advice;
@@ -20,6 +21,7 @@ mod walk;
 
 pub use checkout::{Checkout, CheckoutError, checkout, sync_release};
 pub use failure::StepFailure;
+pub use inspect::{InspectError, Inspected, inspect};
 pub use install::{InstallRequest, Installed, install};
 pub use program::{Programs, ProgramsError};
 pub use remove::{RemoveError, remove_release, sweep};

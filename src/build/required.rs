@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::config::{
     AppConfig, AppFiles, AppSources, ConfigError, PackageJson, Procfile, check_lockfile,
 };
+use crate::git::GitError;
 
 /// npm looks for them in this order.
 const LOCKFILES: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
-/// npm's settings. It reads them by itself; what is in them is for it to judge.
-const NPMRC: &str = ".npmrc";
 /// What other package managers leave.
 const FOREIGN_LOCKFILES: [(&str, &str); 4] = [
     ("yarn.lock", "yarn"),
@@ -54,6 +53,9 @@ pub enum RequiredError {
     /// What a file says is wrong.
     #[error(transparent)]
     Broken(#[from] ConfigError),
+    /// The repository can't be read.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// The system refused to read it.
     #[error("read `{path}`", path = path.display())]
     Io {
@@ -84,62 +86,93 @@ impl RequiredError {
                 format!("put the file itself in the place of {file}, commit and push again")
             }
             Self::TooLarge { .. } | Self::Broken(_) => "correct it, commit and push again".to_owned(),
+            Self::Git(_) => super::failure::SERVER_HINT.to_owned(),
             Self::Io { source, .. } => super::failure::io_hint(source),
         }
     }
 }
 
+/// Where the files of an app are: in a release directory, or still in the repository.
+pub(super) trait Files {
+    /// The content of a regular file at the top, or nothing if the name is not there.
+    fn read(&self, file: &'static str, limit: u64) -> Result<Option<Vec<u8>>, RequiredError>;
+
+    /// Whether there is a regular file at the top, or a symlink to one.
+    fn is_file(&self, file: &str) -> bool;
+
+    /// Whether there is anything of that name at the top.
+    fn exists(&self, file: &str) -> bool;
+}
+
 /// Reads the files of a checked-out app that decide how it is built and run, and makes sure that there is a lockfile.
 /// Blocks.
 pub fn read_app_files(release: &Path) -> Result<AppFiles, RequiredError> {
-    let package_json = read(release, PackageJson::FILE, SETTINGS_MAX)?;
+    read_files(&Released(release))
+}
+
+/// The same from wherever the files are.
+pub(super) fn read_files(files: &impl Files) -> Result<AppFiles, RequiredError> {
+    let package_json = files.read(PackageJson::FILE, SETTINGS_MAX)?;
     let package_json = package_json.ok_or(RequiredError::NoPackageJson)?;
-    let handover_toml = read(release, AppConfig::FILE, SETTINGS_MAX)?;
-    let procfile = read(release, Procfile::FILE, SETTINGS_MAX)?;
-    let files = AppFiles::parse(&AppSources {
+    let handover_toml = files.read(AppConfig::FILE, SETTINGS_MAX)?;
+    let procfile = files.read(Procfile::FILE, SETTINGS_MAX)?;
+    let parsed = AppFiles::parse(&AppSources {
         handover_toml: handover_toml.as_deref(),
         procfile: procfile.as_deref(),
         package_json: &package_json,
-        server_js: release.join("server.js").is_file(),
+        server_js: files.is_file("server.js"),
     })?;
-    read(release, NPMRC, SETTINGS_MAX)?;
-    check_lock(release)?;
-    Ok(files)
+    files.read(".npmrc", SETTINGS_MAX)?; // npm reads it; a symlink or a directory in its place is refused
+    check_lock(files)?;
+    Ok(parsed)
 }
 
-fn check_lock(release: &Path) -> Result<(), RequiredError> {
+fn check_lock(files: &impl Files) -> Result<(), RequiredError> {
     for file in LOCKFILES {
-        if let Some(bytes) = read(release, file, LOCKFILE_MAX)? {
+        if let Some(bytes) = files.read(file, LOCKFILE_MAX)? {
             return Ok(check_lockfile(file, &bytes)?);
         }
     }
-    let there = |file: &str| fs::symlink_metadata(release.join(file)).is_ok();
-    let foreign = FOREIGN_LOCKFILES.into_iter().find(|(file, _)| there(file));
+    let foreign = FOREIGN_LOCKFILES
+        .into_iter()
+        .find(|(file, _)| files.exists(file));
     Err(RequiredError::NoLockfile { foreign })
 }
 
-/// The content of a regular file, or nothing if the name is not there.
-fn read(release: &Path, file: &'static str, limit: u64) -> Result<Option<Vec<u8>>, RequiredError> {
-    let path = release.join(file);
-    let failed = |source| RequiredError::Io {
-        path: path.clone(),
-        source,
-    };
-    let found = match fs::symlink_metadata(&path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    if !found.is_file() {
-        return Err(RequiredError::NotAFile { file });
+/// A release directory.
+struct Released<'r>(&'r Path);
+
+impl Files for Released<'_> {
+    fn read(&self, file: &'static str, limit: u64) -> Result<Option<Vec<u8>>, RequiredError> {
+        let path = self.0.join(file);
+        let failed = |source| RequiredError::Io {
+            path: path.clone(),
+            source,
+        };
+        let found = match fs::symlink_metadata(&path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        if !found.is_file() {
+            return Err(RequiredError::NotAFile { file });
+        }
+        let bytes = found.len();
+        if bytes > limit {
+            return Err(RequiredError::TooLarge { file, bytes, limit });
+        }
+        let mut content = Vec::new();
+        fs::File::open(&path)
+            .and_then(|open| open.take(limit).read_to_end(&mut content))
+            .map_err(failed)?;
+        Ok(Some(content))
     }
-    let bytes = found.len();
-    if bytes > limit {
-        return Err(RequiredError::TooLarge { file, bytes, limit });
+
+    fn is_file(&self, file: &str) -> bool {
+        self.0.join(file).is_file()
     }
-    let mut content = Vec::new();
-    fs::File::open(&path)
-        .and_then(|open| open.take(limit).read_to_end(&mut content))
-        .map_err(failed)?;
-    Ok(Some(content))
+
+    fn exists(&self, file: &str) -> bool {
+        fs::symlink_metadata(self.0.join(file)).is_ok()
+    }
 }

@@ -239,12 +239,13 @@ pub(super) async fn hooks(client: &Client, verb: HooksVerb) -> Result<Exit, Fail
             repo,
             app,
             branch,
+            no_gate,
             domains,
         } => {
             let wanted = CreateApp {
                 name: app,
                 branch,
-                gate: false,
+                gate: !no_gate,
                 hosts: domains,
                 repo: Some(canonical(&repo)?),
             };

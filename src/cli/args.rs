@@ -44,6 +44,8 @@ pub enum Verb {
     Deploy(Deploy),
     /// Watch the deploy that runs, or the last one
     Follow(OneApp),
+    /// Give up the deploy that runs, before its swap
+    Cancel(OneApp),
     /// Start the live release afresh and hand over to it
     Restart(OneApp),
     /// Set how many instances an app has
@@ -263,6 +265,9 @@ pub enum HooksVerb {
         /// The branch whose pushes deploy (default: the repository's HEAD)
         #[arg(long)]
         branch: Option<String>,
+        /// Let the branch move before the deploy's verdict is known
+        #[arg(long)]
+        no_gate: bool,
         /// A host name that leads to the app; may be given more than once
         #[arg(long = "domain", value_name = "HOST")]
         domains: Vec<HostName>,

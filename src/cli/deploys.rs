@@ -7,7 +7,7 @@ use super::args::{Deploy, Logs, OneApp};
 use super::exit::Exit;
 use super::say::{Failed, data, json, words};
 use super::table::table;
-use crate::control::types::{DeployCommit, Line, Releases};
+use crate::control::types::{Cancelled, DeployCommit, Line, Releases};
 use crate::control::{Client, Lines, Outcome, Viewer};
 use crate::report::Verdict;
 
@@ -75,6 +75,29 @@ pub(super) async fn follow(client: &Client, which: OneApp) -> Result<Exit, Faile
         which.json,
     )
     .await
+}
+
+pub(super) async fn cancel(client: &Client, which: OneApp) -> Result<Exit, Failed> {
+    let app = &which.app;
+    let path = format!("/v1/apps/{app}/cancel");
+    let result: Cancelled = client.call(Method::POST, &path, &()).await?;
+    if which.json {
+        json(&result);
+    }
+    let (exit, said) = match result {
+        Cancelled::Cancelled { deploy } => {
+            (Exit::Done, format!("deploy {deploy} of {app} is cancelled"))
+        }
+        Cancelled::TooLate { deploy } => (
+            Exit::Failed,
+            format!(
+                "error: deploy {deploy} of {app} could not be cancelled any more; see: handover logs {app} --deploy {deploy}"
+            ),
+        ),
+        Cancelled::Nothing => (Exit::Failed, format!("error: no deploy of {app} runs")),
+    };
+    words(&said);
+    Ok(exit)
 }
 
 pub(super) async fn logs(client: &Client, logs: Logs) -> Result<Exit, Failed> {

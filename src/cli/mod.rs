@@ -88,6 +88,7 @@ async fn ask(client: &Client, verb: Verb) -> Result<Exit, Failed> {
         Verb::Deploy(deploy) => deploys::deploy(client, deploy).await,
         Verb::Restart(which) => deploys::restart(client, which).await,
         Verb::Follow(which) => deploys::follow(client, which).await,
+        Verb::Cancel(which) => deploys::cancel(client, which).await,
         Verb::Serve(_)
         | Verb::Doctor(_)
         | Verb::Completions { .. }

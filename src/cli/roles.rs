@@ -61,21 +61,22 @@ pub(super) fn front(options: args::Front) -> Result<Exit, Failed> {
 }
 
 pub(super) fn hook(name: &str) -> Result<Exit, Failed> {
-    match name {
-        "post-receive" => {
-            let repo: PathBuf = std::env::current_dir().map_err(Failed::new)?;
-            let outcome = block_on(hook::post_receive(&repo))?.map_err(Failed::new)?;
-            Ok(if outcome == Outcome::Good {
-                Exit::Done
-            } else {
-                Exit::Failed
-            })
+    let repo: PathBuf = std::env::current_dir().map_err(Failed::new)?;
+    let ran = match name {
+        "pre-receive" => block_on(hook::pre_receive(&repo))?,
+        "proc-receive" => block_on(hook::proc_receive(&repo))?,
+        "post-receive" => block_on(hook::post_receive(&repo))?,
+        other => {
+            return Err(Failed::new(format!(
+                "run the hook `{}`: this handover has none of that name",
+                other.escape_debug()
+            )));
         }
-        other => Err(Failed::new(format!(
-            "run the hook `{}`: this handover has none of that name",
-            other.escape_debug()
-        ))),
-    }
+    };
+    Ok(match ran.map_err(Failed::new)? {
+        Outcome::Good => Exit::Done,
+        Outcome::Bad | Outcome::Unknown => Exit::Failed,
+    })
 }
 
 /// Tracing for people at a terminal, and for the journal of systemd; `HANDOVER_LOG` chooses what (default: info).

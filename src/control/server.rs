@@ -4,6 +4,7 @@ mod answer;
 mod apps;
 mod deploys;
 mod logs;
+mod pusher;
 
 use std::io;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ fn routes(fleet: Arc<Fleet>) -> Router {
         .route("/v1/apps/{app}/push", post(deploys::push))
         .route("/v1/apps/{app}/deploys", post(deploys::deploy))
         .route("/v1/apps/{app}/restart", post(deploys::restart))
+        .route("/v1/apps/{app}/cancel", post(deploys::cancel))
         .route("/v1/apps/{app}/follow", get(deploys::follow))
         .route(
             "/v1/apps/{app}/deploys/{number}/events",

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::deploy::status::{AppState, AppStatus, DrainingStatus, InstanceStatus, LiveStatus};
 use crate::ids::{AppName, CommitId, DeployNumber, HostName, ReleaseNumber};
-use crate::push::RefUpdate;
+use crate::process::identity::Identity;
+use crate::push::{PushOptions, PushStage, RefUpdate};
 use crate::report::Event;
 use crate::time::Timestamp;
 
@@ -56,11 +57,37 @@ pub struct CreatedApp {
     pub notes: Vec<String>,
 }
 
-/// A push, as post-receive hands it over.
+/// A push, as git's hooks hand it over.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Push {
-    /// The refs that it moved.
+    /// When in the push.
+    pub stage: PushStage,
+    /// The refs that are concerned.
     pub updates: Vec<RefUpdate>,
+    /// What the pusher has said with `-o`.
+    #[serde(default)]
+    pub options: PushOptions,
+    /// The `git receive-pack` that runs the hook. It is ended if it is stuck after the deploy's end because its client
+    /// does not read.
+    pub receive_pack: Option<Identity>,
+}
+
+/// What came of `handover cancel`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Cancelled {
+    /// The deploy has been given up; everything that it had made is gone.
+    Cancelled {
+        /// The deploy.
+        deploy: DeployNumber,
+    },
+    /// It had ended, or was past the swap, before it could be given up.
+    TooLate {
+        /// The deploy.
+        deploy: DeployNumber,
+    },
+    /// No deploy runs.
+    Nothing,
 }
 
 /// What `handover deploy` asks for.
@@ -125,8 +152,11 @@ pub enum Line {
     },
     /// The request can't be met.
     Refused {
-        /// Why, and the way out.
+        /// Why, in one line.
         refused: String,
+        /// What to do about it, a line each.
+        #[serde(default)]
+        hints: Vec<String>,
     },
     /// Something happened in a deploy.
     Event(Box<Event>),
@@ -147,6 +177,8 @@ pub struct ReleaseStatus {
     pub deploy: DeployNumber,
     /// When it was built.
     pub built_at: Timestamp,
+    /// What the pusher said about it, with `-o message=…`.
+    pub message: Option<String>,
 }
 
 /// The releases of an app.

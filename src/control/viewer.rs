@@ -30,7 +30,10 @@ pub struct Viewer {
     renderer: Renderer,
     ready: VecDeque<String>,
     outcome: Outcome,
+    reason: Option<String>,
     decided: bool,
+    quiet: bool,
+    told_anything: bool,
     heard: Instant,
     said: Instant,
 }
@@ -44,10 +47,25 @@ impl Viewer {
             renderer: Renderer::default(),
             ready: VecDeque::new(),
             outcome: Outcome::Unknown,
+            reason: None,
             decided: false,
+            quiet: false,
+            told_anything: false,
             heard: now,
             said: now,
         }
+    }
+
+    /// Shows only warnings, what fails, and the verdict.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    /// Why it did not come to a good end, in one line.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
     /// The next line to show; `None` at the end. Fills silences. Cancel-safe.
@@ -62,12 +80,17 @@ impl Viewer {
                     self.heard = Instant::now();
                     self.take(line);
                 }
-                Ok(Ok(None)) => return Ok(None),
+                Ok(Ok(None)) => {
+                    if !self.told_anything {
+                        self.outcome = Outcome::Good; // there was nothing to tell
+                    }
+                    return Ok(None);
+                }
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
                     self.said = Instant::now();
-                    self.ready
-                        .extend(self.renderer.still_at_it(self.heard.elapsed()));
+                    let sign = self.renderer.still_at_it(self.heard.elapsed());
+                    self.ready.extend(sign.filter(|_| !self.quiet));
                 }
             }
         }
@@ -79,6 +102,7 @@ impl Viewer {
     }
 
     fn take(&mut self, line: Line) {
+        self.told_anything = true;
         match line {
             Line::Note { note } => {
                 self.ready.push_back(note);
@@ -97,12 +121,19 @@ impl Viewer {
                 ));
                 self.outcome = Outcome::Good;
             }
-            Line::Refused { refused } => {
+            Line::Refused { refused, hints } => {
                 self.ready.push_back(format!("error: {refused}"));
+                let hints = hints.into_iter().map(|hint| format!("hint: {hint}"));
+                self.ready.extend(hints);
+                self.reason = Some(refused);
                 self.outcome = Outcome::Bad;
             }
             Line::Event(event) => {
-                self.ready.extend(self.renderer.lines(&event));
+                let lines = self.renderer.lines(&event);
+                if !self.quiet || event.is_important() {
+                    self.ready.extend(lines);
+                }
+                self.reason = event.reason();
                 match event.verdict() {
                     Some(Verdict::Live) => self.outcome = Outcome::Good,
                     Some(Verdict::Failed | Verdict::Superseded) => self.outcome = Outcome::Bad,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use error::DaemonError;
 
@@ -28,6 +28,7 @@ use crate::control;
 use crate::deploy::environment;
 use crate::deploy::fleet::Fleet;
 use crate::deploy::site::Site;
+use crate::deploy::turns::Turns;
 use crate::paths::Layout;
 use crate::process::socket::bind_listener;
 use crate::state::Database;
@@ -99,7 +100,7 @@ fn site(
         settings,
         listen,
         routes: watch::Sender::default(),
-        builds: Arc::new(Semaphore::new(builds)),
+        builds: Turns::new(builds),
     }
 }
 

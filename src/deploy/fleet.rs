@@ -10,22 +10,35 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub use create::{Created, Wanted};
 pub use error::FleetError;
 
+use super::branch::{BranchMove, Force, Refused};
 use super::journal::Journal;
+use super::pipeline::CANCELLED;
 use super::recovery;
 use super::site::Site;
 use super::status::AppStatus;
 use super::worker::{Answer, Handle, Wish};
 use crate::git::Repo;
 use crate::ids::{AppName, CommitId, DeployNumber, HostName};
-use crate::push::{RefUpdate, sort};
+use crate::push::{PushOptions, PushStage, RefUpdate, sort};
 use crate::report::Origin;
-use crate::state::{App, Deploy, Release};
+use crate::state::{App, Deploy, DeployState, Release};
 
 /// The workers of all apps.
 #[derive(Debug)]
 pub struct Fleet {
     site: Arc<Site>,
     workers: RwLock<BTreeMap<AppName, Handle>>,
+}
+
+/// What somebody pushes.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    /// The refs.
+    pub updates: Vec<RefUpdate>,
+    /// How he wants it done.
+    pub options: PushOptions,
+    /// Whether git asks before the branch moves, or tells afterwards.
+    pub stage: PushStage,
 }
 
 /// What becomes of a push.
@@ -68,7 +81,7 @@ impl Fleet {
     async fn link(&self, app: &App) {
         let (repo, link) = (
             app.repo.clone(),
-            create::link(&self.site.layout, &app.name, &self.site.executable),
+            create::link(&self.site.layout, app, &self.site.executable),
         );
         if let Err(error) = blocking(move || crate::git::hooks::install(&repo, &link)).await {
             tracing::error!(app = %app.name, error = &error as &dyn std::error::Error, "hooks can't be set right");
@@ -124,32 +137,45 @@ impl Fleet {
         Ok(all)
     }
 
-    /// A push has moved these refs.
-    pub async fn push(
-        &self,
-        name: &AppName,
-        updates: &[RefUpdate],
-    ) -> Result<PushAnswer, FleetError> {
+    /// Somebody pushes.
+    pub async fn push(&self, name: &AppName, push: Pushed) -> Result<PushAnswer, FleetError> {
         let app = self.app(name).await?;
-        let sorted = sort(updates, &app.branch);
+        let sorted = sort(&push.updates, &app.branch);
         let Some((from, commit)) = sorted.deploy else {
             return Ok(PushAnswer {
                 notes: sorted.notes,
                 answer: None,
             });
         };
-        let subject = subject(&app, &commit).await?;
-        let answer = self
-            .ask(
-                name,
-                Wish::Commit {
-                    commit,
-                    subject,
-                    from,
-                    origin: Origin::Push,
-                },
-            )
-            .await?;
+        let branch = match push.stage {
+            PushStage::Moved if app.gate => {
+                // The pusher has read the verdict already. If the gate has missed it, levels are what counts.
+                self.look(name);
+                return Ok(PushAnswer {
+                    notes: sorted.notes,
+                    answer: None,
+                });
+            }
+            PushStage::Moved => BranchMove::Settled,
+            PushStage::Gate => match allowed_force(&app, &push.options, from.clone()) {
+                Ok(force) => BranchMove::Gated(force),
+                Err(refused) => {
+                    return Ok(PushAnswer {
+                        notes: sorted.notes,
+                        answer: Some(Answer::Refused(refused)),
+                    });
+                }
+            },
+        };
+        let wish = Wish::Commit {
+            subject: subject(&app, &commit).await?,
+            commit,
+            from,
+            origin: Origin::Push,
+            branch,
+            options: push.options,
+        };
+        let answer = self.ask(name, wish).await?;
         Ok(PushAnswer {
             notes: sorted.notes,
             answer: Some(answer),
@@ -176,9 +202,35 @@ impl Fleet {
                 subject,
                 from: None,
                 origin: Origin::Command,
+                branch: BranchMove::Follows,
+                options: PushOptions::default(),
             },
         )
         .await
+    }
+
+    /// The deploy that runs is to be given up. Gives its journal; nothing where none runs.
+    pub async fn cancel(
+        &self,
+        name: &AppName,
+        by: Option<String>,
+    ) -> Result<Option<Arc<Journal>>, FleetError> {
+        Ok(self.handle(name)?.cancel(by).await)
+    }
+
+    /// Whether a deploy that has ended was given up because somebody wished it.
+    pub async fn was_cancelled(
+        &self,
+        name: &AppName,
+        number: DeployNumber,
+    ) -> Result<bool, FleetError> {
+        let name = name.clone();
+        let read = move |database: &crate::state::Database| database.deploy(&name, number);
+        let deploy = self.site.database.run(read).await?;
+        Ok(deploy.is_some_and(|deploy| match deploy.state {
+            DeployState::Failed { cause, .. } => cause.starts_with(CANCELLED),
+            _ => false,
+        }))
     }
 
     /// The live release is to be started afresh.
@@ -304,6 +356,25 @@ impl Fleet {
             .get(name)
             .cloned()
             .ok_or_else(|| crate::state::StateError::NoApp(name.clone()).into())
+    }
+}
+
+/// What a pusher may leave behind: nothing, unless he says so and the app allows it.
+fn allowed_force(
+    app: &App,
+    options: &PushOptions,
+    seen: Option<CommitId>,
+) -> Result<Force, Refused> {
+    match (options.force, app.allow_force) {
+        (false, _) => Ok(Force::No),
+        (true, true) => Ok(Force::Over(vec![seen])),
+        (true, false) => Err(Refused {
+            reason: "-o force is not allowed for this app".to_owned(),
+            hints: vec![format!(
+                "allow it on the server: handover app set {} force on",
+                app.name
+            )],
+        }),
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::ids::{AppName, DeployNumber};
-use crate::report::{Event, EventKind};
+use crate::report::{Event, EventKind, Phase};
 use crate::time::now;
 
 /// How far a journal has come.
@@ -29,6 +29,7 @@ pub struct Journal {
     deploy: DeployNumber,
     path: PathBuf,
     store: Mutex<Store>,
+    under_way: Mutex<Phase>,
     progress: watch::Sender<Progress>,
 }
 
@@ -68,6 +69,7 @@ impl Journal {
             deploy,
             path,
             store,
+            under_way: Mutex::new(Phase::Receive),
             progress: watch::Sender::new(Progress::default()),
         })
     }
@@ -77,9 +79,30 @@ impl Journal {
         self.deploy
     }
 
+    /// The phase that has begun last.
+    pub(super) fn under_way(&self) -> Phase {
+        *self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when the verdict has been told.
+    pub async fn ended(&self) {
+        let mut progress = self.progress.subscribe();
+        // The journal itself is held by `self`: its sender can't be gone.
+        let _ = progress.wait_for(|progress| progress.ended).await;
+    }
+
     /// Tells what has happened, to everybody who reads along and to the log.
     pub fn tell(&self, kind: EventKind) {
         log(&self.app, self.deploy, &kind);
+        if let EventKind::Began { phase, .. } | EventKind::Done { phase, .. } = &kind {
+            *self
+                .under_way
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = *phase;
+        }
         let event = Event {
             at: now(),
             app: self.app.clone(),

@@ -3,11 +3,13 @@
 //! ```text
 //!   fleet (all apps) ─► worker (one per app) ─► queue (pure)
 //!                                           ─► pipeline ─► launch     a deploy, phase by phase
+//!                                           ─► branch                 whether and when the branch is moved
 //!                                           ─► trial                  whether a new version stays up
 //!                                           ─► journal                what is told of it
 //!   recovery                                                          what is found at a start
 //! ```
 
+pub mod branch;
 mod cancel;
 pub mod environment;
 pub mod fleet;
@@ -22,4 +24,5 @@ pub mod site;
 mod stage;
 pub mod status;
 mod trial;
+pub mod turns;
 pub mod worker;

@@ -9,24 +9,29 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::cancel::Cancelled;
+use super::branch::{self, BranchMove, Moved};
+use super::cancel::{Cancelled, Why};
 use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::{Live, NewlyLive, Ready, Replaced, Startable};
 use super::site::Site;
 use super::stage::{Stage, broken};
+use super::turns::Turn;
 use crate::build::{
     self, BuildRequest, Built, CheckoutError, InstallRequest, Limits, Line, Programs, StepFailure,
 };
-use crate::git::{Repo, SetBranch};
+use crate::git::Repo;
 use crate::ids::ReleaseNumber;
 use crate::paths::AppPaths;
-use crate::report::{EventKind, Failure, Origin, Phase};
+use crate::push::{PushOptions, Verbosity};
+use crate::report::{EventKind, Failure, Phase};
 use crate::state::{App, NewDeploy, Release};
 use crate::time::Took;
+
+/// How the cause of a deploy begins that somebody has given up.
+pub(super) const CANCELLED: &str = "cancelled";
 
 /// What a deploy is to do.
 #[derive(Debug)]
@@ -41,6 +46,10 @@ pub(super) struct Order {
     pub wanted: NewDeploy,
     /// How to bring it about.
     pub work: Work,
+    /// Who moves the branch.
+    pub branch: BranchMove,
+    /// How the pusher wants it done.
+    pub options: PushOptions,
     /// What is live now.
     pub live: Option<Arc<Live>>,
 }
@@ -60,7 +69,7 @@ pub(super) enum Work {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// What it was to make live is live.
-    Live(Box<NewlyLive>),
+    Live(Box<NewlyLive>, Moved),
     /// Nothing has changed.
     Failed(Failure),
 }
@@ -79,22 +88,40 @@ pub(super) fn spawn(site: Arc<Site>, order: Order, cancelled: Cancelled) -> Join
 async fn run(mut stage: Stage, mut cancelled: Cancelled) -> Outcome {
     let prepared = tokio::select! {
         biased;
-        () = cancelled.wished() => Err(stopping_failure()),
+        why = cancelled.wished() => Err(given_up(&stage, &why)),
         prepared = prepare(&mut stage) => prepared,
     };
-    let swapped = match prepared {
-        Ok(ready) => ready.publish(&mut stage).await,
-        Err(failure) => Err(failure),
-    };
-    match swapped {
-        Ok(swapped) => {
-            let newly = swapped.drain(&mut stage).await;
-            move_branch(&stage).await;
-            Outcome::Live(Box::new(newly))
-        }
+    match swap(&mut stage, prepared).await {
+        Ok((newly, moved)) => Outcome::Live(Box::new(newly), moved),
         Err(failure) => {
             stage.undo().await;
             Outcome::Failed(failure)
+        }
+    }
+}
+
+/// From here on the deploy can't be given up any more.
+async fn swap(
+    stage: &mut Stage,
+    prepared: Result<Ready, Failure>,
+) -> Result<(NewlyLive, Moved), Failure> {
+    let ready = prepared?;
+    let before = branch::before_swap(stage).await?;
+    let swapped = ready.publish(stage).await?;
+    let newly = swapped.drain(stage).await;
+    let moved = branch::follow(stage, before).await;
+    Ok((newly, moved))
+}
+
+fn given_up(stage: &Stage, why: &Why) -> Failure {
+    match why {
+        Why::Stopping => stopping_failure(),
+        Why::Wished { by } => {
+            let by = by
+                .as_ref()
+                .map_or_else(String::new, |by| format!(" by {by}"));
+            Failure::new(stage.journal().under_way(), format!("{CANCELLED}{by}"))
+                .hint("push the same commit again to deploy it after all")
         }
     }
 }
@@ -126,6 +153,7 @@ async fn prepare(stage: &mut Stage) -> Result<Ready, Failure> {
             cold.start(stage).await?.check(stage).await
         }
         Work::Build => {
+            branch::still_free(stage, Phase::Receive).await?;
             let built = build_release(stage).await?;
             // What says that the release is complete may reach the disk only after the release itself.
             let dir = built.dir.clone();
@@ -148,7 +176,15 @@ async fn remember(stage: &Stage, release: ReleaseNumber) -> Result<(), Failure> 
         stage.journal().deploy(),
     );
     let added = stage.site.database.run(move |database| {
-        database.add_release(&app, release, &wanted.commit, &wanted.subject, deploy)
+        let message = wanted.message.as_deref();
+        database.add_release(
+            &app,
+            release,
+            &wanted.commit,
+            &wanted.subject,
+            deploy,
+            message,
+        )
     });
     added.await.map_err(|error| broken(Phase::Swap, &error))
 }
@@ -198,25 +234,26 @@ async fn startable(stage: &Stage, release: &Release) -> Result<Startable, Failur
 
 /// The first half: from the commit to a directory that can be started.
 async fn build_release(stage: &mut Stage) -> Result<Startable, Failure> {
-    let permit = turn_to_build(stage).await;
+    let turn = turn_to_build(stage).await;
     let checked_out = CheckedOut::make(stage).await?;
     let installed = checked_out.install(stage).await?;
     let built = installed.build(stage).await;
-    drop(permit);
+    drop(turn);
     built
 }
 
 /// As many builds run at once as the machine bears.
-async fn turn_to_build(stage: &Stage) -> OwnedSemaphorePermit {
-    const NEVER_CLOSED: &str = "the semaphore lives as long as the server";
-    let builds = Arc::clone(&stage.site.builds);
-    if let Ok(permit) = Arc::clone(&builds).try_acquire_owned() {
-        return permit;
-    }
-    stage.tell(EventKind::Waiting {
-        reason: "for the builds of other apps to end".to_owned(),
-    });
-    builds.acquire_owned().await.expect(NEVER_CLOSED)
+async fn turn_to_build(stage: &Stage) -> Turn {
+    let told = |before: usize| {
+        let place = match before {
+            0 => "this is the next".to_owned(),
+            1 => "1 waits before this".to_owned(),
+            n => format!("{n} wait before this"),
+        };
+        let reason = format!("for the builds of other apps to end; {place}");
+        stage.tell(EventKind::Waiting { reason });
+    };
+    stage.site.builds.take(told).await
 }
 
 /// A release directory with the commit's tree and nothing else.
@@ -267,9 +304,13 @@ impl CheckedOut {
     async fn install(self, stage: &Stage) -> Result<Installed, Failure> {
         let programs = programs(stage)?;
         let npm_cache = stage.paths.npm_cache();
+        if stage.order.options.no_cache {
+            empty_cache(&npm_cache).await?;
+        }
         let request = InstallRequest {
             release: &self.0.dir,
             npm_cache: &npm_cache,
+            verbose: stage.order.options.verbosity == Verbosity::Verbose,
             env: &stage.site.environment,
             programs: &programs,
             omit: &self.0.files.config.install.omit,
@@ -349,6 +390,15 @@ fn programs(stage: &Stage) -> Result<Programs, Failure> {
     Ok(Programs::find(path).map_err(StepFailure::from)?)
 }
 
+/// `-o no-cache`: nothing that an earlier deploy has left is used.
+async fn empty_cache(npm_cache: &std::path::Path) -> Result<(), Failure> {
+    let path = npm_cache.to_owned();
+    match blocking(move || build::remove_release(&path)).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(broken(Phase::Install, &error)),
+    }
+}
+
 fn tell_line(stage: &Stage, line: Line) {
     stage.tell(EventKind::Output {
         phase: line.phase,
@@ -360,32 +410,4 @@ fn tell_line(stage: &Stage, line: Line) {
 /// The failure of a step whose output the pusher has seen as it came.
 fn shown(failure: StepFailure) -> Failure {
     failure.already_shown().into()
-}
-
-/// After a deploy that was not a push, the branch names what is live too.
-async fn move_branch(stage: &Stage) {
-    if stage.order.wanted.origin != Origin::Command {
-        return;
-    }
-    let (app, commit) = (stage.order.app.clone(), stage.order.wanted.commit.clone());
-    let moved = blocking(move || {
-        let repo = Repo::open(&app.repo)?;
-        let before = repo.branch_commit(&app.branch)?;
-        repo.compare_and_set_branch(
-            &app.branch,
-            before.as_ref(),
-            Some(&commit),
-            "handover: deployed by hand",
-        )
-    });
-    match moved.await {
-        Ok(SetBranch::Done) => {}
-        Ok(SetBranch::Differs { .. }) => {
-            tracing::info!(app = %stage.app(), "branch was moved meanwhile by a push");
-        }
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(app = %stage.app(), error, "branch can't be moved to what is live");
-        }
-    }
 }

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
+use super::turns::Turns;
 use crate::config::ServerSettings;
 use crate::ids::{AppName, GenerationNumber, HostName};
 use crate::paths::Layout;
@@ -41,7 +42,7 @@ pub struct Site {
     /// How the front finds each app; workers keep their own entry true.
     pub routes: watch::Sender<BTreeMap<AppName, AppRoute>>,
     /// How many deploys may check out, install and build at once.
-    pub builds: Arc<Semaphore>,
+    pub builds: Arc<Turns>,
 }
 
 impl Site {

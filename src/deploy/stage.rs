@@ -152,6 +152,19 @@ impl Stage {
         }
     }
 
+    /// Ends what an install or a build has started and its own group does not hold.
+    async fn end_build(&self) {
+        match build::end_strays(&self.paths.npm_cache()).await {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::warn!(app = %self.app(), count, "processes of the build had left its group and were ended");
+            }
+            Err(error) => {
+                tracing::error!(app = %self.app(), %error, "processes of the build can't be ended");
+            }
+        }
+    }
+
     /// Takes back everything that the deploy has made. What can't be taken back is told in the log and swept at the
     /// next start.
     pub(super) async fn undo(&mut self) {
@@ -165,6 +178,7 @@ impl Stage {
             self.site.database.clone(),
         );
         let staging = self.paths.staging(self.journal().deploy());
+        self.end_build().await;
         blocking(move || {
             if let Some(generation) = traces.generation {
                 recovery::clear_away(&paths, generation);
@@ -211,14 +225,18 @@ pub(super) async fn gone(keeper: &Keeper) {
     }
 }
 
-/// A failure that is ours and not the app's.
-pub(super) fn broken(phase: Phase, error: &dyn std::error::Error) -> Failure {
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    let cause = causes
+    causes
         .map(ToString::to_string)
         .collect::<Vec<_>>()
-        .join(": ");
-    Failure::new(phase, format!("failed to {cause}"))
+        .join(": ")
+}
+
+/// A failure that is ours and not the app's.
+pub(super) fn broken(phase: Phase, error: &dyn std::error::Error) -> Failure {
+    Failure::new(phase, format!("failed to {}", chain(error)))
         .hint("this is a fault of the server, not of the app: see `handover doctor`")
 }
 

@@ -21,7 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use ask::{Answer, Wish};
 
-use super::cancel::Cancel;
+use super::branch::BranchMove;
+use super::cancel::{Cancel, Why};
 use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::{Live, Replaced};
@@ -35,9 +36,10 @@ use super::status::AppStatus;
 use super::trial::{self, Trial};
 use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::paths::AppPaths;
-use crate::report::EventKind;
+use crate::push::PushOptions;
+use crate::report::{EventKind, Failure};
 use crate::slot;
-use crate::state::{App, NewDeploy, StateError};
+use crate::state::{App, DeployState, NewDeploy, StateError};
 
 /// How soon a lost generation is started again after a fresh start that failed; doubled each time, up to a minute.
 const REVIVE_AFTER: Duration = Duration::from_secs(2);
@@ -53,6 +55,8 @@ pub(super) enum Message {
     Status(oneshot::Sender<AppStatus>),
     /// What is live?
     Live(oneshot::Sender<Option<Arc<Live>>>),
+    /// The deploy that runs is to be given up, because somebody (who, where that is known) wishes it. Its journal.
+    Cancel(Option<String>, oneshot::Sender<Option<Arc<Journal>>>),
     /// The journal of a deploy that has not ended; of the one that runs, where no number is given.
     Journal(Option<DeployNumber>, oneshot::Sender<Option<Arc<Journal>>>),
     /// The app's host names or its number of instances have changed.
@@ -108,6 +112,13 @@ impl Handle {
             .flatten()
     }
 
+    /// Wishes that the deploy that runs be given up. Gives its journal; nothing where none runs.
+    pub async fn cancel(&self, by: Option<String>) -> Option<Arc<Journal>> {
+        self.question(|reply| Message::Cancel(by, reply))
+            .await
+            .flatten()
+    }
+
     /// Says that the app's row has changed.
     pub fn changed(&self, app: App) {
         self.tell(Message::Changed(app));
@@ -135,6 +146,8 @@ impl Handle {
 struct Ticket {
     journal: Arc<Journal>,
     wanted: NewDeploy,
+    branch: BranchMove,
+    options: PushOptions,
     asked: Instant,
 }
 
@@ -219,6 +232,9 @@ impl Worker {
                 Message::Live(reply) => {
                     let _ = reply.send(self.live.clone()); // likewise
                 }
+                Message::Cancel(by, reply) => {
+                    let _ = reply.send(self.cancel(by)); // likewise
+                }
                 Message::Journal(number, reply) => {
                     let _ = reply.send(self.open_journal(number)); // likewise
                 }
@@ -232,7 +248,7 @@ impl Worker {
                     self.trial_over(generation, verdict).await;
                 }
                 Message::Revive => self.revive().await,
-                Message::Stop(reply) => self.begin_stop(reply),
+                Message::Stop(reply) => self.begin_stop(reply).await,
             }
             if self.stopping.is_some() && self.running.is_none() {
                 return self.finish_stop().await;
@@ -253,6 +269,12 @@ impl Worker {
                 let _ = me.send(message); // the worker has ended
             }
         });
+    }
+
+    fn cancel(&self, by: Option<String>) -> Option<Arc<Journal>> {
+        let running = self.running.as_ref()?;
+        running.cancel.cancel(Why::Wished { by });
+        Some(Arc::clone(&running.ticket.journal))
     }
 
     fn open_journal(&self, number: Option<DeployNumber>) -> Option<Arc<Journal>> {
@@ -303,14 +325,25 @@ impl Worker {
     }
 
     /// Gives up what runs; [`Worker::finish_stop`] comes when it has ended.
-    fn begin_stop(&mut self, reply: oneshot::Sender<()>) {
+    async fn begin_stop(&mut self, reply: oneshot::Sender<()>) {
         self.stopping = Some(reply);
         if let Some(waiting) = self.waiting.take() {
-            waiting.journal.tell(EventKind::Failed(stopping_failure()));
+            self.end_waiting(&waiting.journal, stopping_failure()).await;
         }
         if let Some(running) = &self.running {
-            running.cancel.cancel();
+            running.cancel.cancel(Why::Stopping);
         }
+    }
+
+    /// A deploy that waited does not get its turn.
+    async fn end_waiting(&self, journal: &Journal, failure: Failure) {
+        let state = DeployState::Failed {
+            phase: failure.phase,
+            cause: failure.cause.clone(),
+        };
+        let recorded = self.record(journal.deploy(), state).await;
+        self.log_trouble(recorded, "end of a waiting deploy can't be recorded");
+        journal.tell(EventKind::Failed(failure));
     }
 
     async fn finish_stop(&mut self) {

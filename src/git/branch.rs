@@ -139,6 +139,11 @@ impl Repo {
     }
 }
 
+/// Whether git would accept the full name of a ref.
+pub fn is_ref_name(name: &str) -> bool {
+    Reference::is_valid_name(name)
+}
+
 /// The full name of a branch's ref, if git would accept it.
 pub(super) fn branch_ref(branch: &str) -> Result<String, GitError> {
     let name = format!("refs/heads/{branch}");

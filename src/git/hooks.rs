@@ -9,6 +9,9 @@
 //! theirs  ──install──▶ post-receive = ours, post-receive.chained = theirs ──remove──▶ theirs
 //! ```
 //!
+//! A `proc-receive` of the repository's own is the exception: it speaks for refs of its own and can't be chained. It
+//! stays where it is, and the gate can't be had with it.
+//!
 //! Each change is one `rename`, so that a push at any moment runs either the old hook or the whole new one.
 
 mod error;
@@ -20,12 +23,23 @@ use std::path::{Path, PathBuf};
 
 pub use error::HookError;
 
+use super::branch::branch_ref;
 use super::repo::Repo;
 use super::settings;
 use crate::ids::AppName;
 
 /// The hooks that handover puts into a repository, by name, with their bytes.
-const HOOKS: [(&str, &[u8]); 1] = [("post-receive", include_bytes!("../../hooks/post-receive"))];
+const HOOKS: [(&str, &[u8]); 3] = [
+    ("pre-receive", include_bytes!("../../hooks/pre-receive")),
+    (PROC_RECEIVE, include_bytes!("../../hooks/proc-receive")),
+    ("post-receive", include_bytes!("../../hooks/post-receive")),
+];
+
+/// The hook that decides about the deploy branch where the gate is on.
+const PROC_RECEIVE: &str = "proc-receive";
+
+/// The refs that git leaves to `proc-receive`. It may have several values.
+const PROC_RECEIVE_REFS: &str = "receive.procReceiveRefs";
 
 /// By this line a hook file of any version is known as handover's own.
 const MARK: &[u8] = b"bin=$(git config --get handover.binary)";
@@ -47,6 +61,25 @@ pub struct Link {
     pub control: PathBuf,
     /// The program that the hook files run.
     pub binary: PathBuf,
+    /// The branch whose pushes deploy.
+    pub branch: String,
+    /// Whether the branch moves only when its new commit is live.
+    pub gate: Gate,
+}
+
+/// Whether a push to the deploy branch waits for the deploy's verdict before the branch moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// It does: a failed deploy is a rejected push.
+    On,
+    /// The branch moves first, and is put back after a failed deploy.
+    Off,
+}
+
+impl From<bool> for Gate {
+    fn from(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
 }
 
 /// Reads what [`install`] has left in a repository. `None`: it belongs to no app.
@@ -59,14 +92,19 @@ pub fn link(repo: &Path) -> Result<Option<Link>, HookError> {
         read("handover.control")?,
         read("handover.binary")?,
     );
-    let (Some(app), (Some(home), Some(control), Some(binary))) = (app, paths) else {
+    let branch = read("handover.branch")?;
+    let (Some(app), (Some(home), Some(control), Some(binary)), Some(branch)) = (app, paths, branch)
+    else {
         return Ok(None);
     };
+    let gated = settings::values(&repo, PROC_RECEIVE_REFS)?.contains(&branch_ref(&branch)?);
     Ok(Some(Link {
         app,
         home: home.into(),
         control: control.into(),
         binary: binary.into(),
+        branch,
+        gate: gated.into(),
     }))
 }
 
@@ -104,6 +142,7 @@ pub fn install(repo: &Path, link: &Link) -> Result<Installed, HookError> {
         ("handover.home", text(&link.home)?),
         ("handover.control", text(&link.control)?),
         ("handover.binary", text(&link.binary)?),
+        ("handover.branch", &link.branch),
     ] {
         if settings::local(&repo, key)?.as_deref() != Some(value) {
             settings::set(&repo, key, value)?;
@@ -116,12 +155,29 @@ pub fn install(repo: &Path, link: &Link) -> Result<Installed, HookError> {
     fs::create_dir_all(&dir).map_err(io_error("make the directory", &dir))?;
     for (name, bytes) in HOOKS {
         let hook = dir.join(name);
+        if name == PROC_RECEIVE && matches!(look_at(&hook)?, Found::Foreign(_)) {
+            continue; // [`check`] has seen that the gate is off
+        }
         if install_one(&hook, bytes)? {
             installed.written.push(hook);
         }
         installed.chained.extend(chained_hook(repo.path(), name));
     }
+    // Last: from here on git leaves the branch to the hook, which must be there.
+    set_gate(&repo, &link.branch, link.gate)?;
     Ok(installed)
+}
+
+/// Whether git leaves the branch to `proc-receive`. Refs that others have it decide about stay as they are.
+fn set_gate(repo: &Repo, branch: &str, gate: Gate) -> Result<(), HookError> {
+    let name = branch_ref(branch)?;
+    let there = settings::values(repo, PROC_RECEIVE_REFS)?.contains(&name);
+    match (gate, there) {
+        (Gate::On, false) => settings::add_value(repo, PROC_RECEIVE_REFS, &name)?,
+        (Gate::Off, true) => settings::remove_value(repo, PROC_RECEIVE_REFS, &name)?,
+        (Gate::On, true) | (Gate::Off, false) => {}
+    }
+    Ok(())
 }
 
 /// Takes the hook files out again: hooks of the repository's own return to their names, and configuration that
@@ -130,6 +186,10 @@ pub fn remove(repo: &Path) -> Result<Vec<Removed>, HookError> {
     let repo = Repo::open(repo)?;
     let dir = repo.path().join("hooks");
     let mut removed = Vec::new();
+    // First: git must not leave the branch to a hook that is gone.
+    if let Some(branch) = settings::local(&repo, "handover.branch")? {
+        set_gate(&repo, &branch, Gate::Off)?;
+    }
     for (name, _) in HOOKS {
         removed.push(remove_one(&dir.join(name))?);
     }
@@ -152,6 +212,7 @@ pub fn remove(repo: &Path) -> Result<Vec<Removed>, HookError> {
         "handover.home",
         "handover.control",
         "handover.binary",
+        "handover.branch",
     ] {
         settings::unset(&repo, key)?;
     }
@@ -191,10 +252,14 @@ fn check(repo: &Repo, dir: &Path, link: &Link) -> Result<(), HookError> {
             home: owner_home.escape_debug().to_string(),
         });
     }
-    match fs::symlink_metadata(dir) {
-        Ok(found) if found.is_symlink() => Err(HookError::SharedDirectory {
+    if fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink()) {
+        return Err(HookError::SharedDirectory {
             dir: dir.to_owned(),
-        }),
+        });
+    }
+    let proc_receive = dir.join(PROC_RECEIVE);
+    match (link.gate, look_at(&proc_receive)?) {
+        (Gate::On, Found::Foreign(_)) => Err(HookError::OwnProcReceive { hook: proc_receive }),
         _ => Ok(()),
     }
 }

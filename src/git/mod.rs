@@ -8,13 +8,15 @@ mod commit;
 mod error;
 pub mod hooks;
 mod owner;
+mod program;
 mod repo;
 mod revision;
 mod settings;
 mod tree;
 
-pub use branch::SetBranch;
+pub use branch::{SetBranch, is_ref_name};
 pub use commit::CommitInfo;
 pub use error::GitError;
+pub use program::{GATE_NEEDS, version};
 pub use repo::Repo;
 pub use tree::{ObjectId, RawEntry};

@@ -65,6 +65,20 @@ impl Repo {
         Ok(Self::from_git(git))
     }
 
+    /// Also reads objects from a directory beside the repository's own: git's quarantine, where a push lies until
+    /// `pre-receive` has let it in.
+    pub fn also_read(&self, objects: &Path) -> Result<(), GitError> {
+        let failed = |source| GitError::Open {
+            path: objects.to_owned(),
+            source,
+        };
+        let text = objects
+            .to_str()
+            .ok_or_else(|| failed(git2::Error::from_str("the path is not UTF-8")))?;
+        let odb = self.git.odb().map_err(failed)?;
+        odb.add_disk_alternate(text).map_err(failed)
+    }
+
     /// The branch that `HEAD` names, whether it has commits or not.
     pub fn head_branch(&self) -> Result<String, GitError> {
         let failed = |source| GitError::Read {

@@ -60,6 +60,48 @@ pub(super) fn set(repo: &Repo, key: &str, value: &str) -> Result<(), GitError> {
         .map_err(|source| failed(repo, "set", key, source))
 }
 
+/// All values in the repository's own file, in their order.
+pub(super) fn values(repo: &Repo, key: &str) -> Result<Vec<String>, GitError> {
+    let read = |source| failed(repo, "read", key, source);
+    let file = own_file(repo, key)?;
+    let Some(mut entries) = absent(file.multivar(key, None)).map_err(read)? else {
+        return Ok(Vec::new());
+    };
+    let mut values = Vec::new();
+    while let Some(entry) = entries.next() {
+        values.push(
+            entry
+                .and_then(|entry| entry.value().map(str::to_owned))
+                .map_err(read)?,
+        );
+    }
+    Ok(values)
+}
+
+/// Adds a value beside those that are there.
+pub(super) fn add_value(repo: &Repo, key: &str, value: &str) -> Result<(), GitError> {
+    const NO_OTHER: &str = "^$";
+    own_file(repo, key)?
+        .set_multivar(key, NO_OTHER, value)
+        .map_err(|source| failed(repo, "set", key, source))
+}
+
+/// Removes one of several values.
+pub(super) fn remove_value(repo: &Repo, key: &str, value: &str) -> Result<(), GitError> {
+    let exactly: String = value
+        .chars()
+        .flat_map(|c| {
+            c.is_ascii_punctuation()
+                .then_some('\\')
+                .into_iter()
+                .chain([c])
+        })
+        .collect();
+    absent(own_file(repo, key)?.remove_multivar(key, &format!("^{exactly}$")))
+        .map(|_| ())
+        .map_err(|source| failed(repo, "remove", key, source))
+}
+
 /// Removes a value from the repository's own file; that it is not there is fine.
 pub(super) fn unset(repo: &Repo, key: &str) -> Result<(), GitError> {
     absent(own_file(repo, key)?.remove_multivar(key, ".*"))

@@ -96,6 +96,24 @@ impl Stat {
     }
 }
 
+/// Whether a process has children that are not dead yet, as far as the system tells.
+pub fn has_children(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .is_ok_and(|children| !children.trim().is_empty())
+}
+
+/// The process that has started this one.
+pub fn of_parent() -> io::Result<Identity> {
+    Identity::of(nix::unistd::getppid().as_raw().cast_unsigned())
+}
+
+/// Whether one of the first words of a process's command line ends with this.
+pub fn is_program(pid: u32, name: &str) -> bool {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut first = words.split(|&byte| byte == 0).take(2);
+    first.any(|word| word.ends_with(name.as_bytes()))
+}
+
 /// A descriptor for one process, child or not.
 #[derive(Debug)]
 pub struct PidFd {

@@ -12,6 +12,9 @@ pub enum RefError {
     /// Not three words.
     #[error("read the ref update `{0}`: it should be `<old> <new> <name>`")]
     Shape(String),
+    /// A name that is not text.
+    #[error("read the ref update `{0}`: the name is not UTF-8")]
+    NotText(String),
     /// One of the ids is none.
     #[error("read the ref update")]
     Id(#[from] IdError),
@@ -26,6 +29,18 @@ pub struct RefUpdate {
     pub new: CommitId,
     /// Its full name, such as `refs/heads/main`.
     pub name: String,
+}
+
+impl RefUpdate {
+    /// Reads a line as git writes it. Names are raw bytes to git.
+    pub fn from_bytes(line: &[u8]) -> Result<Self, RefError> {
+        match std::str::from_utf8(line) {
+            Ok(text) => text.parse(),
+            Err(_) => Err(RefError::NotText(
+                String::from_utf8_lossy(line).escape_debug().to_string(),
+            )),
+        }
+    }
 }
 
 impl FromStr for RefUpdate {

@@ -159,6 +159,9 @@ pub enum EventKind {
         to: CommitId,
         /// The first line of the commit's message, cleaned.
         subject: String,
+        /// What the pusher said about it, cleaned.
+        #[serde(default)]
+        message: Option<String>,
     },
     /// It can't begin yet.
     Waiting {
@@ -315,6 +318,31 @@ impl Event {
             | EventKind::Done { .. }
             | EventKind::Warned { .. }
             | EventKind::Draining { .. }
+            | EventKind::Retired { .. } => None,
+        }
+    }
+}
+
+impl Event {
+    /// Whether even a pusher is shown it who wants to read as little as possible.
+    pub fn is_important(&self) -> bool {
+        self.verdict().is_some() || matches!(self.kind, EventKind::Warned { .. })
+    }
+
+    /// Why the deploy did not go live, in one line, if this says so.
+    pub fn reason(&self) -> Option<String> {
+        match &self.kind {
+            EventKind::Failed(failure) => Some(format!("{}: {}", failure.phase, failure.cause)),
+            EventKind::Superseded { by } => Some(format!("superseded by {}", by.short())),
+            EventKind::SwappedBack { cause, .. } => Some(format!("watch: {cause}")),
+            EventKind::Accepted { .. }
+            | EventKind::Waiting { .. }
+            | EventKind::Began { .. }
+            | EventKind::Output { .. }
+            | EventKind::Done { .. }
+            | EventKind::Warned { .. }
+            | EventKind::Draining { .. }
+            | EventKind::Live { .. }
             | EventKind::Retired { .. } => None,
         }
     }

@@ -50,12 +50,19 @@ impl Renderer {
                 from,
                 to,
                 subject,
+                message,
                 ..
             } => {
                 let from = from.as_ref().map_or("(nothing)", |commit| commit.short());
                 let (app, to) = (&event.app, to.short());
                 let first = format!("handover  {app}  {branch} {from} → {to}  “{subject}”");
-                vec![first, String::new()]
+                let said = message
+                    .iter()
+                    .map(|message| format!("           {message}"));
+                std::iter::once(first)
+                    .chain(said)
+                    .chain([String::new()])
+                    .collect()
             }
             EventKind::Draining {
                 release,
@@ -180,6 +187,7 @@ mod tests {
             from: Some(("3f2a9c1".to_owned() + &"0".repeat(33)).parse().unwrap()),
             to: to.parse().unwrap(),
             subject: "Add the basket".into(),
+            message: None,
         };
         assert_eq!(
             lines(accepted)[0],

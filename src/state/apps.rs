@@ -18,6 +18,10 @@ pub struct App {
     pub branch: String,
     /// The bare repository.
     pub repo: PathBuf,
+    /// Whether pushes wait for the deploy's verdict before the branch moves.
+    pub gate: bool,
+    /// Whether a pusher may deploy a commit that does not contain what the branch names, with `-o force`.
+    pub allow_force: bool,
     /// How many instances, where `handover scale` has said so.
     pub instances: Option<u32>,
     /// The generation that `live.sock` should lead to.
@@ -205,6 +209,8 @@ fn read_app(row: &Row<'_>) -> rusqlite::Result<App> {
         name: parsed(row, "name")?,
         branch: row.get("branch")?,
         repo: PathBuf::from(row.get::<_, String>("repo")?),
+        gate: row.get("gate")?,
+        allow_force: row.get("allow_force")?,
         instances: row.get("instances")?,
         live: row
             .get::<_, Option<u32>>("live_generation")?

@@ -79,8 +79,12 @@ pub struct Deploy {
     pub commit: CommitId,
     /// The first line of its message.
     pub subject: String,
-    /// What the branch named before, where a push moved it.
+    /// What the branch named before.
     pub from: Option<CommitId>,
+    /// Whether the branch is moved by the deploy itself, once its commit is live.
+    pub moves_branch: bool,
+    /// What the pusher said about it.
+    pub message: Option<String>,
     /// Where it is, or how it ended.
     pub state: DeployState,
     /// When it was asked for.
@@ -100,8 +104,12 @@ pub struct NewDeploy {
     pub commit: CommitId,
     /// The first line of its message.
     pub subject: String,
-    /// What the branch named before, where a push moved it.
+    /// What the branch named before.
     pub from: Option<CommitId>,
+    /// Whether the branch is moved by the deploy itself, once its commit is live.
+    pub moves_branch: bool,
+    /// What the pusher says about it.
+    pub message: Option<String>,
 }
 
 impl Database {
@@ -112,8 +120,8 @@ impl Database {
         number: DeployNumber,
         new: &NewDeploy,
     ) -> Result<(), StateError> {
-        let sql = "INSERT INTO deploys (app, number, origin, branch, commit_id, subject, from_id, state, began_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting', ?8)";
+        let sql = "INSERT INTO deploys (app, number, origin, branch, commit_id, subject, from_id, state, began_at, moves_branch, message)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting', ?8, ?9, ?10)";
         let from = new.from.as_ref().map(CommitId::as_str);
         let values = params![
             app.as_str(),
@@ -123,7 +131,9 @@ impl Database {
             new.commit.as_str(),
             new.subject,
             from,
-            now().to_string()
+            now().to_string(),
+            new.moves_branch,
+            new.message
         ];
         self.execute("add a deploy", sql, values).map(drop)
     }
@@ -162,6 +172,19 @@ impl Database {
             ended_at
         ];
         self.execute("set the state of a deploy", sql, values)
+            .map(drop)
+    }
+
+    /// Remembers what the branch names just before a deploy moves it.
+    pub fn set_deploy_from(
+        &self,
+        app: &AppName,
+        number: DeployNumber,
+        from: Option<&CommitId>,
+    ) -> Result<(), StateError> {
+        let sql = "UPDATE deploys SET from_id = ?3 WHERE app = ?1 AND number = ?2";
+        let values = params![app.as_str(), number.0, from.map(CommitId::as_str)];
+        self.execute("remember what the branch names", sql, values)
             .map(drop)
     }
 
@@ -212,6 +235,8 @@ fn read_deploy(row: &Row<'_>) -> rusqlite::Result<Deploy> {
         commit: parsed(row, "commit_id")?,
         subject: row.get("subject")?,
         from: parsed_option(row, "from_id")?,
+        moves_branch: row.get("moves_branch")?,
+        message: row.get("message")?,
         state: match state.as_str() {
             "waiting" => DeployState::Waiting,
             "running" => DeployState::Running,

@@ -20,6 +20,8 @@ pub struct Release {
     pub deploy: DeployNumber,
     /// When it was built.
     pub built_at: Timestamp,
+    /// What the pusher said about the deploy that built it.
+    pub message: Option<String>,
 }
 
 impl Database {
@@ -31,13 +33,14 @@ impl Database {
         commit: &CommitId,
         subject: &str,
         deploy: DeployNumber,
+        message: Option<&str>,
     ) -> Result<(), StateError> {
         const DOING: &str = "add a release";
         self.write(DOING, |connection| {
             connection
                 .execute(
-                    "INSERT INTO releases (app, number, commit_id, subject, deploy, built_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    params![app.as_str(), number.0, commit.as_str(), subject, deploy.0, now().to_string()],
+                    "INSERT INTO releases (app, number, commit_id, subject, deploy, built_at, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![app.as_str(), number.0, commit.as_str(), subject, deploy.0, now().to_string(), message],
                 )
                 .and_then(|_| {
                     let sql = "UPDATE apps SET next_release = max(next_release, ?2) WHERE name = ?1";
@@ -89,5 +92,6 @@ fn read_release(row: &Row<'_>) -> rusqlite::Result<Release> {
         subject: row.get("subject")?,
         deploy: DeployNumber(row.get("deploy")?),
         built_at: parsed(row, "built_at")?,
+        message: row.get("message")?,
     })
 }

@@ -86,6 +86,13 @@ const MIGRATIONS: &[&str] = &[
     INSERT INTO deploys SELECT * FROM deploys_before;
     DROP TABLE deploys_before;
 ",
+    // The gate, and what a pusher says about a deploy.
+    r"
+    ALTER TABLE apps ADD COLUMN allow_force INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE deploys ADD COLUMN moves_branch INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE deploys ADD COLUMN message TEXT;
+    ALTER TABLE releases ADD COLUMN message TEXT;
+",
 ];
 
 /// Brings the database to the version of this binary; refuses one from a newer binary.

@@ -85,6 +85,7 @@ impl App {
             env: &self.env,
             programs: &self.programs,
             omit: &[],
+            verbose: false,
             limit: InstallRequest::LIMIT,
         }
     }

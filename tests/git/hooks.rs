@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use handover::git::hooks::{self, HookError, Removed};
+use handover::git::hooks::{self, Gate, HookError, Removed};
 
 use crate::place::{Place, git, git_output, link, write_script};
 
@@ -12,16 +12,16 @@ use crate::place::{Place, git, git_output, link, write_script};
 fn a_push_runs_the_binary_that_the_repository_names() {
     let place = Place::new();
     let installed = place.install().unwrap();
-    assert_eq!(installed.written, [place.hook()]);
+    let hooks = place.bare().join("hooks");
+    let ours = ["pre-receive", "proc-receive", "post-receive"].map(|name| hooks.join(name));
+    assert_eq!(installed.written, ours);
     let commit = place.commit("1", "one");
     let output = git_output(&place.work(), &["push", "origin", "HEAD:main"]);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{stderr}");
     assert!(stderr.contains("remote: from the fake"), "{stderr}");
-    let expected = format!(
-        "args: hook post-receive\n{} {commit} refs/heads/main\n",
-        "0".repeat(40)
-    );
+    let line = format!("{} {commit} refs/heads/main\n", "0".repeat(40));
+    let expected = format!("args: hook pre-receive\n{line}args: hook post-receive\n{line}");
     assert_eq!(place.told(), expected);
 }
 
@@ -88,7 +88,7 @@ fn a_hook_of_ones_own_is_kept_and_found_and_comes_back() {
     );
     place.install().unwrap();
     let removed = hooks::remove(&place.bare()).unwrap();
-    assert_eq!(removed, [Removed::Restored(place.hook())]);
+    assert_eq!(removed.last(), Some(&Removed::Restored(place.hook())));
     assert_eq!(
         fs::read_to_string(place.hook()).unwrap(),
         "#!/bin/sh\necho my own\n"
@@ -151,7 +151,7 @@ fn an_older_versions_hook_file_is_replaced_not_chained() {
         "#!/bin/sh\nbin=$(git config --get handover.binary)\nexec $bin old\n",
     );
     let installed = place.install().unwrap();
-    assert_eq!(installed.written.len(), 1);
+    assert!(installed.written.contains(&place.hook()));
     assert_eq!(installed.chained, [] as [PathBuf; 0]);
 }
 
@@ -197,7 +197,11 @@ fn a_hook_that_somebody_put_over_ours_stays_when_ours_is_removed() {
     write_script(&place.hook(), "#!/bin/sh\necho theirs\n");
     assert_eq!(
         hooks::remove(&place.bare()).unwrap(),
-        [Removed::Left(place.hook())]
+        [
+            Removed::Gone(place.bare().join("hooks/pre-receive")),
+            Removed::Gone(place.bare().join("hooks/proc-receive")),
+            Removed::Left(place.hook())
+        ]
     );
     assert!(place.hook().exists());
 }
@@ -246,4 +250,50 @@ fn two_foreign_hooks_are_for_a_person_to_merge() {
     );
     let error = place.install().unwrap_err();
     assert!(matches!(error, HookError::TwoForeign { .. }), "{error}");
+}
+
+#[test]
+fn the_gate_is_one_line_of_configuration_and_leaves_those_of_others_alone() {
+    let place = Place::new();
+    let refs = || {
+        let output = git_output(
+            &place.bare(),
+            &["config", "--get-all", "receive.procReceiveRefs"],
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    git(
+        &place.bare(),
+        &["config", "--add", "receive.procReceiveRefs", "refs/for"],
+    );
+    let binary = place.fake_binary();
+    let mut wanted = link("shop", "/srv/home", &binary);
+    for (gate, expected) in [
+        (Gate::On, "refs/for\nrefs/heads/main\n"),
+        (Gate::On, "refs/for\nrefs/heads/main\n"),
+        (Gate::Off, "refs/for\n"),
+        (Gate::On, "refs/for\nrefs/heads/main\n"),
+    ] {
+        wanted.gate = gate;
+        hooks::install(&place.bare(), &wanted).unwrap();
+        assert_eq!(refs(), expected);
+        assert_eq!(hooks::link(&place.bare()).unwrap().unwrap().gate, gate);
+    }
+    hooks::remove(&place.bare()).unwrap();
+    assert_eq!(refs(), "refs/for\n");
+}
+
+#[test]
+fn a_proc_receive_of_ones_own_is_left_alone_and_rules_the_gate_out() {
+    let place = Place::new();
+    let own = place.bare().join("hooks/proc-receive");
+    write_script(&own, "#!/bin/sh\necho theirs\n");
+    let mut wanted = link("shop", "/srv/home", Path::new("/bin/true"));
+    hooks::install(&place.bare(), &wanted).unwrap();
+    assert!(fs::read_to_string(&own).unwrap().contains("theirs"));
+    wanted.gate = Gate::On;
+    let error = hooks::install(&place.bare(), &wanted).unwrap_err();
+    assert!(matches!(error, HookError::OwnProcReceive { .. }), "{error}");
+    hooks::remove(&place.bare()).unwrap();
+    assert!(fs::read_to_string(&own).unwrap().contains("theirs"));
 }

@@ -93,6 +93,8 @@ pub(crate) fn link(app: &str, home: &str, binary: &Path) -> hooks::Link {
         control: home.join("run/control.sock"),
         home,
         binary: binary.to_owned(),
+        branch: "main".to_owned(),
+        gate: hooks::Gate::Off,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Deploys: begun, joined, watched afterwards.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -7,8 +9,10 @@ use serde::Deserialize;
 
 use super::Shared;
 use super::answer::{Refused, chain, journal_lines, lines};
-use crate::control::types::{DeployCommit, Line, Push, ReleaseStatus, Releases};
-use crate::deploy::fleet::Fleet;
+use super::pusher::see_off;
+use crate::control::types::{Cancelled, DeployCommit, Line, Push, ReleaseStatus, Releases};
+use crate::deploy::branch::Refused as MayNot;
+use crate::deploy::fleet::{Fleet, PushAnswer, Pushed};
 use crate::deploy::worker::Answer;
 use crate::ids::{AppName, DeployNumber};
 
@@ -33,6 +37,7 @@ pub(super) async fn releases(
             subject: release.subject,
             deploy: release.deploy,
             built_at: release.built_at,
+            message: release.message,
         });
     Ok(Json(Releases {
         releases: shown.collect(),
@@ -44,13 +49,36 @@ pub(super) async fn push(
     Path(app): Path<AppName>,
     Json(push): Json<Push>,
 ) -> Result<Response, Refused> {
-    let pushed = match fleet.push(&app, &push.updates).await {
+    let Push {
+        stage,
+        updates,
+        options,
+        receive_pack,
+    } = push;
+    let wanted = Pushed {
+        updates,
+        options,
+        stage,
+    };
+    let pushed = fleet.push(&app, wanted).await;
+    let journal = match &pushed {
+        Ok(PushAnswer {
+            answer: Some(Answer::Journal(journal)),
+            ..
+        }) => Some(Arc::clone(journal)),
+        _ => None,
+    };
+    if let Some(receive_pack) = receive_pack {
+        tokio::spawn(see_off(receive_pack, journal));
+    }
+    let pushed = match pushed {
         Ok(pushed) => pushed,
-        // The refs have moved already: this is an answer to the pusher, in the form that he is shown.
+        // This is an answer to the pusher, in the form that he is shown.
         Err(error) => {
             return Ok(journal_lines(
                 vec![Line::Refused {
                     refused: chain(&error),
+                    hints: Vec::new(),
                 }],
                 None,
             ));
@@ -97,15 +125,38 @@ fn answered(mut first: Vec<Line>, answer: Answer) -> Response {
                 |commit| commit.short().to_owned(),
             );
             Line::Refused {
-                refused: format!("superseded by {by}: the branch was moved on by a newer push"),
+                refused: format!("superseded by {by}"),
+                hints: Vec::new(),
             }
         }
+        Answer::Refused(MayNot { reason, hints }) => Line::Refused {
+            refused: reason,
+            hints,
+        },
         Answer::NothingToStart => Line::Refused {
             refused: "nothing was deployed yet, so there is nothing to start afresh".to_owned(),
+            hints: Vec::new(),
         },
     };
     first.push(line);
     journal_lines(first, None)
+}
+
+/// Gives up the deploy that runs, and answers when it has ended.
+pub(super) async fn cancel(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+) -> Result<Json<Cancelled>, Refused> {
+    let Some(journal) = fleet.cancel(&app, None).await? else {
+        return Ok(Json(Cancelled::Nothing));
+    };
+    journal.ended().await;
+    let deploy = journal.deploy();
+    Ok(Json(if fleet.was_cancelled(&app, deploy).await? {
+        Cancelled::Cancelled { deploy }
+    } else {
+        Cancelled::TooLate { deploy }
+    }))
 }
 
 /// The deploy that runs, or else the last one.

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::{Fleet, FleetError, blocking};
-use crate::git::{Repo, hooks};
+use crate::git::hooks::{self, Gate};
+use crate::git::{self, Repo};
 use crate::ids::{AppName, HostName};
 use crate::paths::{AppPaths, Layout};
 use crate::process::socket::group_id;
 use crate::slot;
-use crate::state::{NewApp, StateError};
+use crate::state::{App, NewApp, StateError};
 
 /// An app that is to be created.
 #[derive(Debug, Clone)]
@@ -32,7 +33,9 @@ pub struct Created {
     pub branch: String,
     /// The repository to push to.
     pub repo: PathBuf,
-    /// What was found and changed in a repository that existed.
+    /// Whether a push waits for the verdict before the branch moves.
+    pub gate: Gate,
+    /// What was found and changed in a repository that existed, and what could not be had.
     pub notes: Vec<String>,
 }
 
@@ -46,15 +49,25 @@ impl Fleet {
         let (layout, group) = (self.site.layout.clone(), self.front_group().await?);
         let executable = self.site.executable.clone();
         let database = self.site.database.clone();
+        let path = self
+            .site
+            .environment
+            .get("PATH")
+            .cloned()
+            .unwrap_or_default();
         let (created, app) = blocking(move || {
             let paths = layout.app(&wanted.name);
             paths.check_sockets()?;
-            let created = prepare(&layout, &paths, &wanted, &executable, group)?;
+            let mut wanted = wanted;
+            let no_gate = wanted.gate.then(|| too_old_for_gate(&path)).flatten();
+            wanted.gate &= no_gate.is_none();
+            let mut created = prepare(&layout, &paths, &wanted, &executable, group)?;
+            created.notes.extend(no_gate);
             let row = NewApp {
                 name: wanted.name.clone(),
                 branch: created.branch.clone(),
                 repo: created.repo.clone(),
-                gate: wanted.gate,
+                gate: created.gate == Gate::On,
                 hosts: wanted.hosts.clone(),
             };
             let app = database
@@ -84,10 +97,11 @@ impl Fleet {
         }
         let (layout, executable) = (self.site.layout.clone(), self.site.executable.clone());
         blocking(move || {
-            let installed = hooks::install(&app.repo, &link(&layout, &app.name, &executable))?;
+            let installed = hooks::install(&app.repo, &link(&layout, &app, &executable))?;
             Ok(Created {
                 branch: app.branch,
                 repo: app.repo,
+                gate: app.gate.into(),
                 notes: notes(&installed),
             })
         })
@@ -187,10 +201,13 @@ fn make(
             (repo, wanted.branch.clone().unwrap_or(head))
         }
     };
-    let installed = hooks::install(&repo, &link(layout, &wanted.name, executable))?;
+    let gate = Gate::from(wanted.gate);
+    let link = link_of(layout, &wanted.name, executable, &branch, gate);
+    let installed = hooks::install(&repo, &link)?;
     Ok(Created {
         branch,
         repo,
+        gate,
         notes: notes(&installed),
     })
 }
@@ -215,12 +232,36 @@ fn discard(paths: &AppPaths, existing_repo: Option<&Path>) {
 }
 
 /// What an app's repository is told of this installation.
-pub(super) fn link(layout: &Layout, app: &AppName, executable: &Path) -> hooks::Link {
+pub(super) fn link(layout: &Layout, app: &App, executable: &Path) -> hooks::Link {
+    link_of(layout, &app.name, executable, &app.branch, app.gate.into())
+}
+
+fn link_of(
+    layout: &Layout,
+    app: &AppName,
+    executable: &Path,
+    branch: &str,
+    gate: Gate,
+) -> hooks::Link {
     hooks::Link {
         app: app.clone(),
         home: layout.home().to_owned(),
         control: layout.control_socket(),
         binary: executable.to_owned(),
+        branch: branch.to_owned(),
+        gate,
+    }
+}
+
+/// Why the gate can't be had with the git of this server.
+fn too_old_for_gate(path: &str) -> Option<String> {
+    let (major, minor) = git::GATE_NEEDS;
+    match git::version(path) {
+        Some(version) if version >= git::GATE_NEEDS => None,
+        Some((old, older)) => Some(format!(
+            "warning: git {old}.{older} on this server is older than {major}.{minor}: without the gate a failed deploy can't reject the push; the branch is put back instead"
+        )),
+        None => Some("warning: there is no git in the server's PATH; the gate is off".to_owned()),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::deploy::stage::{Stage, broken};
 use crate::ids::GenerationNumber;
 use crate::keep::{Command, KeepError, KeepEvent, Keeper, LogLimits, Spec, Watch};
 use crate::process::socket::group_id;
+use crate::push::Verbosity;
 use crate::report::{EventKind, Failure, Phase};
 use crate::time::Took;
 
@@ -35,7 +36,7 @@ impl Startable {
             .watch()
             .await
             .map_err(|error| broken(Phase::Start, &error))?;
-        await_listening(&keeper, &mut watch, deadline, &self).await?;
+        await_listening(stage, &keeper, &mut watch, deadline, &self).await?;
         let plural = if instances == 1 { "" } else { "s" };
         let detail = format!("generation {generation}, {instances} instance{plural}");
         stage.tell(EventKind::Done {
@@ -119,16 +120,25 @@ impl Startable {
 
 /// Waits until every instance listens, and says as well as possible why one does not.
 async fn await_listening(
+    stage: &Stage,
     keeper: &Keeper,
     watch: &mut Watch,
     deadline: tokio::time::Instant,
     from: &Startable,
 ) -> Result<(), Failure> {
     let mut elsewhere = None;
+    let verbose = stage.order.options.verbosity == Verbosity::Verbose;
     loop {
         match timeout_at(deadline, watch.next()).await {
             Ok(Some(KeepEvent::Ready { .. })) => return Ok(()),
             Ok(Some(KeepEvent::ListenElsewhere { address, .. })) => elsewhere = Some(address),
+            Ok(Some(KeepEvent::Output { stream, line, .. })) if verbose => {
+                stage.tell(EventKind::Output {
+                    phase: Phase::Start,
+                    stream,
+                    line,
+                });
+            }
             Ok(Some(event)) => {
                 if let Some(cause) = fatal(&event) {
                     return Err(with_tail(Failure::new(Phase::Start, cause), keeper)

@@ -47,6 +47,7 @@ impl Ready {
             generation,
             release: self.from.release,
             commit: self.from.commit,
+            deploy: Some(stage.journal().deploy()),
             keeper: self.keeper,
             since: now(),
         };

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Message, Running, Ticket, Worker};
+use crate::deploy::branch::{self, BranchMove, Force, Refused};
 use crate::deploy::cancel;
+use crate::deploy::fleet::blocking;
 use crate::deploy::journal::Journal;
 use crate::deploy::pipeline::{self, Order, Work};
 use crate::deploy::queue::{Admission, Entry, Goal};
+use crate::deploy::stage::chain;
 use crate::git::Repo;
 use crate::ids::{CommitId, DeployNumber, ReleaseNumber};
+use crate::push::PushOptions;
 use crate::report::{EventKind, Origin};
 use crate::state::{DeployState, NewDeploy, Release, StateError};
 
@@ -26,6 +30,10 @@ pub enum Wish {
         from: Option<CommitId>,
         /// What makes the wish.
         origin: Origin,
+        /// Who moves the branch.
+        branch: BranchMove,
+        /// How the pusher wants it done.
+        options: PushOptions,
     },
     /// The live release is to be started afresh.
     FreshStart,
@@ -48,6 +56,8 @@ pub enum Answer {
         /// What the branch names now.
         to: Option<CommitId>,
     },
+    /// The push may not move the branch.
+    Refused(Refused),
     /// There is no release that could be started afresh.
     NothingToStart,
 }
@@ -58,7 +68,9 @@ impl Worker {
             Wish::FreshStart => match self.startable_release().await? {
                 None => Ok(Answer::NothingToStart),
                 Some(release) => {
-                    self.enqueue(Goal::FreshStart, self.fresh_start(&release))
+                    let wanted = self.fresh_start(&release);
+                    let options = PushOptions::default();
+                    self.enqueue(Goal::FreshStart, wanted, BranchMove::Settled, options)
                         .await
                 }
             },
@@ -67,24 +79,49 @@ impl Worker {
                 subject,
                 from,
                 origin,
+                branch,
+                options,
             } => {
-                if let Some(answer) = self.met_already(&commit, origin).await {
+                if let Some(answer) = self.met_already(&commit, origin, &branch).await {
                     return Ok(answer);
                 }
-                let branch = self.app.branch.clone();
                 let wanted = NewDeploy {
                     origin,
-                    branch,
+                    branch: self.app.branch.clone(),
                     commit: commit.clone(),
                     subject,
                     from,
+                    moves_branch: branch.by_deploy(),
+                    message: options.message.clone(),
                 };
-                self.enqueue(Goal::Commit(commit), wanted).await
+                let branch = self.seen_by_pusher(branch);
+                self.enqueue(Goal::Commit(commit), wanted, branch, options)
+                    .await
             }
         }
     }
 
-    async fn met_already(&self, commit: &CommitId, origin: Origin) -> Option<Answer> {
+    /// Whoever forces a push has also seen what is being deployed just then: he is told that he waits for it.
+    fn seen_by_pusher(&self, branch: BranchMove) -> BranchMove {
+        match branch {
+            BranchMove::Gated(Force::Over(mut seen)) => {
+                let running = self.running.iter();
+                seen.extend(running.map(|running| Some(running.ticket.wanted.commit.clone())));
+                BranchMove::Gated(Force::Over(seen))
+            }
+            other => other,
+        }
+    }
+
+    async fn met_already(
+        &self,
+        commit: &CommitId,
+        origin: Origin,
+        branch: &BranchMove,
+    ) -> Option<Answer> {
+        if let BranchMove::Gated(force) = branch {
+            return self.met_by_gate(commit, force).await;
+        }
         match origin {
             // Whoever asks by hand for the commit that is live wants it built again.
             Origin::Command | Origin::Restart | Origin::SwapBack => return None,
@@ -105,6 +142,43 @@ impl Worker {
         })
     }
 
+    /// With the gate it is not the branch that says which of several pushes is the newest, but what they contain.
+    async fn met_by_gate(&self, commit: &CommitId, force: &Force) -> Option<Answer> {
+        let (app, wanted, owned) = (self.app.clone(), commit.clone(), force.clone());
+        match blocking(move || branch::check(&app, &wanted, &owned)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(refused)) => return Some(Answer::Refused(refused)),
+            Err(error) => {
+                let reason = format!("failed to {}", chain(&error));
+                let hints = vec!["see `handover doctor` on the server".to_owned()];
+                return Some(Answer::Refused(Refused { reason, hints }));
+            }
+        }
+        if *force == Force::No
+            && let Some(newer) = self.contained_in_queue(commit).await
+        {
+            return Some(Answer::MovedOn { to: Some(newer) });
+        }
+        None
+    }
+
+    /// A commit that is being deployed or waits for it, and contains this one.
+    async fn contained_in_queue(&self, commit: &CommitId) -> Option<CommitId> {
+        let running = self.running.as_ref().map(|running| &running.ticket);
+        let queued = [self.waiting.as_ref(), running].into_iter().flatten();
+        let queued: Vec<CommitId> = queued
+            .map(|ticket| ticket.wanted.commit.clone())
+            .filter(|queued| queued != commit)
+            .collect();
+        let (repo, commit) = (self.app.repo.clone(), commit.clone());
+        blocking(move || {
+            let repo = Repo::open(&repo).ok()?;
+            let contains = |queued: &CommitId| repo.is_ancestor(&commit, queued).unwrap_or(false);
+            queued.into_iter().find(contains)
+        })
+        .await
+    }
+
     /// What the deploy branch names. An unreadable repository is told in the log and looks like no branch.
     pub(super) async fn branch_commit(&self) -> Option<CommitId> {
         let (repo, branch) = (self.app.repo.clone(), self.app.branch.clone());
@@ -120,7 +194,13 @@ impl Worker {
         }
     }
 
-    async fn enqueue(&mut self, goal: Goal, wanted: NewDeploy) -> Result<Answer, StateError> {
+    async fn enqueue(
+        &mut self,
+        goal: Goal,
+        wanted: NewDeploy,
+        branch: BranchMove,
+        options: PushOptions,
+    ) -> Result<Answer, StateError> {
         let behind = match self.queue.consider(&goal) {
             Admission::Join(number) => {
                 let journal = self
@@ -136,7 +216,7 @@ impl Worker {
                 Some(behind)
             }
         };
-        let ticket = self.ticket(wanted).await?;
+        let ticket = self.ticket(wanted, branch, options).await?;
         let journal = Arc::clone(&ticket.journal);
         self.queue.admit(Entry {
             number: journal.deploy(),
@@ -146,7 +226,9 @@ impl Worker {
             None => self.begin(ticket).await?,
             Some(behind) => {
                 journal.tell(EventKind::Waiting {
-                    reason: format!("for deploy {behind} of this app to end"),
+                    reason: format!(
+                        "for deploy {behind} of this app to end; this is the next, unless a newer push comes"
+                    ),
                 });
                 self.waiting = Some(ticket);
             }
@@ -154,7 +236,12 @@ impl Worker {
         Ok(Answer::Journal(journal))
     }
 
-    pub(super) async fn ticket(&self, wanted: NewDeploy) -> Result<Ticket, StateError> {
+    pub(super) async fn ticket(
+        &self,
+        wanted: NewDeploy,
+        branch: BranchMove,
+        options: PushOptions,
+    ) -> Result<Ticket, StateError> {
         let (app, row) = (self.name().clone(), wanted.clone());
         let number: DeployNumber = self
             .site
@@ -172,10 +259,13 @@ impl Worker {
             from: self.live.as_ref().map(|live| live.commit.clone()),
             to: wanted.commit.clone(),
             subject: wanted.subject.clone(),
+            message: wanted.message.clone(),
         });
         Ok(Ticket {
             journal,
             wanted,
+            branch,
+            options,
             asked: Instant::now(),
         })
     }
@@ -208,6 +298,8 @@ impl Worker {
             journal: Arc::clone(&ticket.journal),
             wanted: ticket.wanted.clone(),
             work,
+            branch: ticket.branch.clone(),
+            options: ticket.options.clone(),
             live: self.live.clone(),
         };
         let (cancel, cancelled) = cancel::pair();
@@ -266,6 +358,8 @@ impl Worker {
             commit: release.commit.clone(),
             subject: release.subject.clone(),
             from: None,
+            moves_branch: false,
+            message: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Message, REVIVE_AFTER, Ticket, Worker};
+use crate::deploy::branch::{BranchMove, Moved};
 use crate::deploy::journal::Journal;
 use crate::deploy::launch::NewlyLive;
 use crate::deploy::launch::Replaced;
@@ -13,6 +14,7 @@ use crate::deploy::retire::Ended;
 use crate::deploy::stage::broken;
 use crate::git::{Repo, SetBranch};
 use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
+use crate::push::PushOptions;
 use crate::report::{EventKind, Failure, Origin, Phase};
 use crate::state::{DeployState, StateError};
 use crate::time::Took;
@@ -32,7 +34,14 @@ impl Worker {
             return;
         };
         let recorded = match outcome {
-            Outcome::Live(newly) => self.went_live(running.ticket, *newly).await,
+            Outcome::Live(newly, moved) => {
+                self.refused = match moved {
+                    Moved::Settled => None,
+                    // What it names is not wanted just because it is still named.
+                    Moved::Stuck => self.branch_commit().await,
+                };
+                self.went_live(running.ticket, *newly).await
+            }
             Outcome::Failed(failure) => self.failed(running.ticket, failure).await,
         };
         self.log_trouble(recorded, "deploy can't be recorded");
@@ -42,7 +51,7 @@ impl Worker {
         self.queue.next();
         match self.waiting.take() {
             Some(ticket) if self.stopping.is_none() => self.begin_waiting(ticket).await,
-            Some(ticket) => ticket.journal.tell(EventKind::Failed(stopping_failure())),
+            Some(ticket) => self.end_waiting(&ticket.journal, stopping_failure()).await,
             None => {
                 self.revive().await;
                 self.look().await;
@@ -54,13 +63,13 @@ impl Worker {
         let journal = Arc::clone(&ticket.journal);
         if let Err(error) = self.begin(ticket).await {
             self.queue.next();
-            journal.tell(EventKind::Failed(broken(Phase::Receive, &error)));
+            self.end_waiting(&journal, broken(Phase::Receive, &error))
+                .await;
         }
     }
 
     async fn went_live(&mut self, ticket: Ticket, newly: NewlyLive) -> Result<(), StateError> {
         let (release, generation) = (newly.live.release, newly.live.generation);
-        self.refused = None;
         self.draining.remove(&generation); // it serves again
         match ticket.wanted.origin {
             Origin::SwapBack => {
@@ -103,7 +112,7 @@ impl Worker {
         let recorded = self.record(ticket.journal.deploy(), state).await;
         failure.serving = self.live.as_ref().map(|live| live.release);
         match ticket.wanted.origin {
-            Origin::Push | Origin::Ref if self.stopping.is_none() => {
+            Origin::Push | Origin::Ref if self.stopping.is_none() && !ticket.branch.by_deploy() => {
                 self.refused = Some(ticket.wanted.commit.clone());
                 failure.hints.extend(self.put_branch_back(&ticket).await);
             }
@@ -241,6 +250,8 @@ impl Worker {
                 subject,
                 from: None,
                 origin: Origin::Ref,
+                branch: BranchMove::Settled,
+                options: PushOptions::default(),
             })
             .await;
         match answer {
@@ -248,6 +259,7 @@ impl Worker {
                 Answer::Journal(_)
                 | Answer::AlreadyLive { .. }
                 | Answer::MovedOn { .. }
+                | Answer::Refused(_)
                 | Answer::NothingToStart,
             ) => {}
             Err(error) => self.log_trouble(Err(error), "branch can't be deployed"),

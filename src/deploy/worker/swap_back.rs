@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Message, Worker};
+use crate::deploy::branch::BranchMove;
 use crate::deploy::journal::Journal;
 use crate::deploy::launch::Live;
 use crate::deploy::pipeline::Work;
@@ -12,6 +13,7 @@ use crate::deploy::trial::{self, Former, State, Trial, Unfinished, Verdict};
 use crate::git::{Repo, SetBranch};
 use crate::ids::{CommitId, GenerationNumber};
 use crate::keep::Watch;
+use crate::push::PushOptions;
 use crate::report::{EventKind, Failure, Origin};
 use crate::state::{DeployState, NewDeploy, Release, StateError};
 
@@ -112,8 +114,12 @@ impl Worker {
                 .await?
                 .map_or_else(String::new, |release| release.subject),
             from: self.live.as_ref().map(|live| live.commit.clone()),
+            moves_branch: false,
+            message: None,
         };
-        let ticket = self.ticket(wanted).await?;
+        let ticket = self
+            .ticket(wanted, BranchMove::Settled, PushOptions::default())
+            .await?;
         self.queue.put_first(Entry {
             number: ticket.journal.deploy(),
             goal: Goal::Commit(former),

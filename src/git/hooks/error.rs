@@ -47,6 +47,12 @@ pub enum HookError {
         /// The one that was put aside.
         kept: PathBuf,
     },
+    /// The repository decides about refs with a hook of its own, which can't be run beside ours.
+    #[error("turn the gate on: `{hook}` is a hook of the repository's own, and proc-receive hooks can't be chained; go without the gate (--no-gate), or remove it", hook = hook.display())]
+    OwnProcReceive {
+        /// The hook.
+        hook: PathBuf,
+    },
     /// A path that must be text in git's configuration is not UTF-8.
     #[error("name `{path}` in git's configuration: it is not UTF-8", path = path.display())]
     NotText {
