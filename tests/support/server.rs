@@ -103,10 +103,7 @@ impl Server {
             .append(true)
             .open(self.log_path())
             .unwrap();
-        command
-            .envs(self.environment.iter().cloned())
-            .stdout(Stdio::piped())
-            .stderr(log);
+        command.stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
@@ -176,6 +173,7 @@ impl Server {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg("--home").arg(self.home());
+        command.envs(self.environment.iter().cloned());
         command
     }
 

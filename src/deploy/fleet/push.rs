@@ -1,7 +1,7 @@
 //! Somebody pushes.
 
-use super::{Fleet, FleetError, subject};
-use crate::deploy::branch::{BranchMove, Force, Refused};
+use super::{Fleet, FleetError, blocking, subject};
+use crate::deploy::branch::{self, BranchMove, Force, Refused};
 use crate::deploy::worker::{Answer, Wish};
 use crate::ids::{AppName, CommitId};
 use crate::push::{PushOptions, PushStage, RefUpdate, sort};
@@ -51,7 +51,7 @@ impl Fleet {
                 });
             }
             PushStage::Moved => BranchMove::Settled,
-            PushStage::Gate => match allowed_force(&app, &push.options, from.clone()) {
+            PushStage::Gate => match leave(&app, &push.options, from.clone()).await? {
                 Ok(force) => BranchMove::Gated(force),
                 Err(refused) => {
                     return Ok(PushAnswer {
@@ -76,6 +76,21 @@ impl Fleet {
             answer: Some(answer),
         })
     }
+}
+
+/// What a push may do with the branch, or why it may do nothing.
+async fn leave(
+    app: &App,
+    options: &PushOptions,
+    seen: Option<CommitId>,
+) -> Result<Result<Force, Refused>, FleetError> {
+    let force = allowed_force(app, options, seen.clone());
+    if force != Ok(Force::No) {
+        return Ok(force); // refused, or it says by itself what it leaves behind
+    }
+    let app = app.clone();
+    let known = blocking(move || branch::knows(&app, seen.as_ref())).await?;
+    Ok(known.map(|()| Force::No))
 }
 
 /// What a pusher may leave behind: nothing, unless he says so and the app allows it.
