@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)] // each test binary uses its part
 
+pub mod execs;
 pub mod http;
 pub mod invariants;
 pub mod load;
@@ -12,6 +13,7 @@ pub mod project;
 pub mod server;
 pub mod shop;
 pub mod steady;
+pub mod trace;
 pub mod wait;
 pub mod watch;
 pub mod ws;

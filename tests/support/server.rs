@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::trace;
 use super::wait::until;
 
 /// A server, and its directory.
@@ -127,7 +128,7 @@ impl Server {
 
     /// The binary, for this home.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
+        let mut command = trace::command(env!("CARGO_BIN_EXE_handover"));
         command.arg("--home").arg(self.home());
         command
     }
