@@ -1,6 +1,5 @@
 //! The client of the control API: HTTP over `<run>/control.sock`.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use super::lines::LineBuffer;
 use super::types::Refusal;
 use super::{KEY_HEADER, KEY_VARIABLE};
 use crate::ids::KeyName;
@@ -103,8 +103,7 @@ impl Client {
         let response = self.send(method, path, body).await?;
         Ok(Lines {
             body: response.into_body(),
-            pending: Vec::new(),
-            ready: VecDeque::new(),
+            lines: LineBuffer::default(),
         })
     }
 
@@ -172,8 +171,7 @@ async fn refusal(response: Response<Incoming>) -> ClientError {
 #[derive(Debug)]
 pub struct Lines {
     body: Incoming,
-    pending: Vec<u8>,
-    ready: VecDeque<String>,
+    lines: LineBuffer,
 }
 
 impl Lines {
@@ -182,13 +180,16 @@ impl Lines {
     /// Cancel-safe: a line is never lost when the future is dropped.
     pub async fn next(&mut self) -> Result<Option<String>, ClientError> {
         loop {
-            if let Some(line) = self.ready.pop_front() {
+            if let Some(line) = self.lines.next_line() {
                 return Ok(Some(line));
             }
             match self.body.frame().await {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(ClientError::Broken(error)),
-                Some(Ok(frame)) => self.take(frame.data_ref().map_or(&[][..], |data| data)),
+                Some(Ok(frame)) => {
+                    self.lines
+                        .take(frame.data_ref().map_or(&[][..], |data| data));
+                }
             }
         }
     }
@@ -198,17 +199,5 @@ impl Lines {
         let line = self.next().await?;
         line.map(|line| serde_json::from_str(&line).map_err(ClientError::Answer))
             .transpose()
-    }
-
-    fn take(&mut self, data: &[u8]) {
-        for piece in data.split_inclusive(|&byte| byte == b'\n') {
-            self.pending.extend_from_slice(piece);
-            if self.pending.ends_with(b"\n") {
-                self.pending.pop();
-                self.ready
-                    .push_back(String::from_utf8_lossy(&self.pending).into_owned());
-                self.pending.clear();
-            }
-        }
     }
 }

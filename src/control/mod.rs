@@ -1,6 +1,7 @@
 //! The control API: HTTP with JSON over a UNIX socket, for the command line and the hooks.
 
 mod client;
+mod lines;
 mod server;
 pub mod types;
 mod viewer;
@@ -11,5 +12,6 @@ pub(crate) const KEY_HEADER: &str = "handover-key";
 pub const KEY_VARIABLE: &str = "HANDOVER_KEY";
 
 pub use client::{Client, ClientError, Lines};
+pub use lines::LineBuffer;
 pub use server::{Keyring, KeyringError, serve};
 pub use viewer::{Outcome, Viewer};

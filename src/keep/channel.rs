@@ -21,15 +21,21 @@ const BACKLOG: usize = 32;
 /// What a process of the app says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-pub(super) enum FromProcess {
+pub enum FromProcess {
     /// Said first.
-    Hello { instance: u32 },
+    Hello {
+        /// The instance that it belongs to.
+        instance: u32,
+    },
     /// It accepts from the listener.
     Listening,
     /// It has used up its copies of the listener and listens on its TCP port.
     ListeningOnPort,
     /// It listens on something else.
-    ListenElsewhere { address: String },
+    ListenElsewhere {
+        /// Where, as it says.
+        address: String,
+    },
     /// Its upgraded connections have changed.
     Counts(Counts),
     /// It has heard `drain`.
@@ -40,8 +46,9 @@ pub(super) enum FromProcess {
 
 /// What a process counts of its own connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-pub(super) struct Counts {
-    pub(super) upgraded: u64,
+pub struct Counts {
+    /// Its open connections that are no longer HTTP: WebSockets.
+    pub upgraded: u64,
 }
 
 /// What is asked of a process.
@@ -137,8 +144,9 @@ impl Processes {
 
     /// Upgraded connections of all; `None` where nobody is here to say.
     pub(super) fn upgraded(&self) -> Option<u64> {
-        let all = self.by_key.values().map(|process| process.counts.upgraded);
-        (!self.by_key.is_empty()).then(|| all.sum())
+        let mut all = self.by_key.values().map(|process| process.counts.upgraded);
+        // An app may say any number.
+        all.next().map(|first| all.fold(first, u64::saturating_add))
     }
 }
 
@@ -206,5 +214,21 @@ async fn listen_to(
             Ok(said) => notes.send(Note::ProcessSaid { key, said }),
             Err(error) => tracing::debug!(%error, "not understood from a process of the app"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_may_count_as_high_as_it_likes() {
+        let mut processes = Processes::default();
+        assert_eq!(processes.upgraded(), None);
+        for key in [1, 2] {
+            processes.add(key, 0, mpsc::channel(1).0);
+            processes.counted(key, Counts { upgraded: u64::MAX });
+        }
+        assert_eq!(processes.upgraded(), Some(u64::MAX));
     }
 }

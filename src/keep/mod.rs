@@ -44,6 +44,7 @@ mod starts;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use channel::{Counts, FromProcess};
 pub use client::{Keeper, Watch};
 pub use protocol::{
     InstanceState, InstanceStatus, KeepEvent, ModeName, Open, Reply, Request, Status,

@@ -27,7 +27,7 @@ pub fn clean_line(raw: &[u8]) -> String {
 
 /// Characters that reorder or hide what stands around them.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Skips the rest of an escape sequence (ECMA-48: CSI, OSC and its kin, or two characters).
@@ -65,22 +65,32 @@ pub struct LineSplitter {
 }
 
 impl LineSplitter {
-    /// Takes the next bytes and gives the cleaned lines that they complete.
+    /// Takes the next bytes and gives the cleaned lines that they complete. The lines are the same in whatever pieces
+    /// the bytes come.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|&b| b == b'\n') {
-            self.pending.extend_from_slice(piece);
-            if piece.ends_with(b"\n") {
+            let text = piece.strip_suffix(b"\n");
+            self.pending.extend_from_slice(text.unwrap_or(piece));
+            self.cut_what_is_too_long(&mut lines);
+            if text.is_some() {
                 lines.push(clean_line(&self.pending));
                 self.pending.clear();
             }
-            while self.pending.len() >= LINE_MAX {
-                let cut = char_boundary_before(&self.pending, LINE_MAX);
-                lines.push(clean_line(&self.pending[..cut]));
-                self.pending.drain(..cut);
-            }
         }
         lines
+    }
+
+    /// Leaves at most [`LINE_MAX`] bytes. Where it cuts depends on nothing but these bytes and the one that follows.
+    fn cut_what_is_too_long(&mut self, lines: &mut Vec<String>) {
+        let mut rest = self.pending.as_slice();
+        while rest.len() > LINE_MAX {
+            let (line, after) = rest.split_at(char_boundary_before(rest, LINE_MAX));
+            lines.push(clean_line(line));
+            rest = after;
+        }
+        let done = self.pending.len() - rest.len();
+        self.pending.drain(..done);
     }
 
     /// The last line, if the stream ended within one.
@@ -94,7 +104,7 @@ impl LineSplitter {
 fn char_boundary_before(bytes: &[u8], at: usize) -> usize {
     (at.saturating_sub(3)..=at)
         .rev()
-        .find(|&i| i < bytes.len() && bytes[i] & 0xc0 != 0x80)
+        .find(|&i| bytes.get(i).is_some_and(|byte| byte & 0xc0 != 0x80))
         .unwrap_or(at)
 }
 
@@ -130,7 +140,27 @@ mod tests {
         assert!(cut.len() >= 2 && cut.iter().all(|line| line.chars().all(|c| c == 'é')));
     }
 
+    #[test]
+    fn a_line_that_is_too_long_is_cut_even_where_its_end_comes_with_it() {
+        let long = format!("{}\nshort\n", "x".repeat(LINE_MAX + 1));
+        let cut = LineSplitter::default().push(long.as_bytes());
+        assert_eq!(cut, ["x".repeat(LINE_MAX), "x".to_owned(), "short".into()]);
+        let fits = format!("{}\n", "x".repeat(LINE_MAX));
+        assert_eq!(LineSplitter::default().push(fits.as_bytes()).len(), 1);
+    }
+
     proptest! {
+        #[test]
+        fn in_whatever_pieces_bytes_come_the_lines_are_the_same(
+            text in "[aé\r\n\u{1b}]{0,9}(a{1990,2010}|é{990,1010})[aé\r\n]{0,9}",
+            piece in 1usize..3000,
+        ) {
+            let (mut whole, mut parts) = (LineSplitter::default(), LineSplitter::default());
+            let pieces = text.as_bytes().chunks(piece);
+            prop_assert_eq!(whole.push(text.as_bytes()), pieces.flat_map(|one| parts.push(one)).collect::<Vec<_>>());
+            prop_assert_eq!(whole.finish(), parts.finish());
+        }
+
         #[test]
         fn nothing_that_steers_a_terminal_gets_through(raw in proptest::collection::vec(any::<u8>(), 0..4096)) {
             let mut splitter = LineSplitter::default();

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)] // each test binary uses its part
 
+pub mod execs;
 pub mod http;
 pub mod invariants;
 pub mod load;
@@ -15,6 +16,7 @@ pub mod server;
 pub mod shop;
 pub mod sshd;
 pub mod steady;
+pub mod trace;
 pub mod wait;
 pub mod watch;
 pub mod ws;

@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use super::trace;
+
 /// What a push came to.
 #[derive(Debug, Clone)]
 pub struct Pushed {
@@ -141,7 +143,7 @@ impl Project {
 
     /// The command that pushes, for tests that watch it.
     pub fn push_command(&self, repo: &Path, args: &[&str]) -> Command {
-        let mut command = self.command();
+        let mut command = in_place(trace::command("git"), self.path());
         command
             .arg("push")
             .arg(repo)
@@ -169,7 +171,10 @@ impl Project {
 
 /// git in a directory, without the settings of whoever runs the tests.
 pub fn git_in(dir: &Path) -> Command {
-    let mut command = Command::new("git");
+    in_place(Command::new("git"), dir)
+}
+
+fn in_place(mut command: Command, dir: &Path) -> Command {
     command.current_dir(dir);
     for name in ["AUTHOR", "COMMITTER"] {
         command

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::trace;
 use super::wait::until;
 
 /// A server, and its directory.
@@ -171,7 +172,7 @@ impl Server {
 
     /// The binary, for this home.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = trace::command(&self.binary);
         command.arg("--home").arg(self.home());
         command.envs(self.environment.iter().cloned());
         command
