@@ -49,7 +49,7 @@ fn whatever_is_pushed_no_shell_is_started_and_no_argument_is_the_pushers() {
     let build = format!("sh -c {BUILD}");
     assert_eq!(
         shells,
-        [&build, "sh -c node server.js"],
+        [&build, "sh -c node server.js", "sh -c sleep 600"],
         "only the app's own"
     );
 }

@@ -106,10 +106,19 @@ impl Stat {
     }
 }
 
-/// Whether a process has children that are not dead yet, as far as the system tells.
-pub fn has_children(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
-        .is_ok_and(|children| !children.trim().is_empty())
+/// The children of a process that are not dead, as far as the system tells.
+pub fn children(pid: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let list = list.unwrap_or_default();
+    list.split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .filter(|child| Stat::read(*child).is_ok_and(|stat| !stat.is_dead()))
+        .collect()
+}
+
+/// Whether a process has been stopped, as Ctrl-Z does, and has not been told to go on.
+pub fn is_stopped(pid: u32) -> bool {
+    Stat::read(pid).is_ok_and(|stat| matches!(stat.state, b'T' | b't'))
 }
 
 /// The process that has started this one.

@@ -34,7 +34,7 @@ fn traced(dir: &Path, program: &OsStr) -> Command {
     let log = dir.join(format!("{}.{number}.strace", std::process::id()));
     let mut command = Command::new("strace");
     command
-        .args(["-DDD", "-f", "-q", "--seccomp-bpf", "-e", "signal=none"])
+        .args(["-DDD", "-f", "-q", "--seccomp-bpf"])
         .args(["-e", "trace=execve,execveat,clone,clone3,fork,vfork"])
         .args(["-s", "65536", "-o"])
         .arg(log)

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::deploy::journal::Journal;
 use crate::process::child::Signal;
-use crate::process::identity::{Identity, PidFd, has_children, is_program};
+use crate::process::identity::{Identity, PidFd, children, is_program, is_stopped};
 
 /// How long a client may take, after the deploy's end, to read the last lines.
 const PATIENCE: Duration = Duration::from_millis(3500);
@@ -33,7 +33,15 @@ pub(super) async fn see_off(receive_pack: Identity, journal: Option<Arc<Journal>
     if timeout(PATIENCE, process.exited()).await.is_ok() {
         return;
     }
-    while has_children(receive_pack.pid) {
+    loop {
+        let children = children(receive_pack.pid);
+        if children.is_empty() {
+            break;
+        }
+        children
+            .into_iter()
+            .filter(|pid| is_stopped(*pid))
+            .for_each(end);
         if timeout(LOOK_AGAIN, process.exited()).await.is_ok() {
             return;
         }
@@ -51,4 +59,14 @@ pub(super) async fn see_off(receive_pack: Identity, journal: Option<Arc<Journal>
         }
     }
     sleep(LAST_BREATH).await;
+}
+
+/// Ends a hook that was stopped together with its pusher: it would never end by itself.
+fn end(pid: u32) {
+    let opened = Identity::of(pid).and_then(|identity| PidFd::open(&identity));
+    if let Ok(Some(process)) = opened
+        && let Err(error) = process.signal(Signal::SIGKILL)
+    {
+        tracing::warn!(pid, %error, "hook can't be ended");
+    }
 }
