@@ -3,10 +3,16 @@
 //! A *release* is the built code of one commit, a *generation* one start of a release, an *instance* one process of
 //! a generation, a *deploy* one run of the phases. Each is numbered per app from 1 (instances from 0).
 
+mod hex;
+mod webhook;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use hex::hex;
+pub use webhook::{Scheme, WebhookError, WebhookSecret, WebhookUrl};
 
 /// What is wrong with a name or number that came from outside.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -20,6 +26,11 @@ pub enum IdError {
     /// The text is not a host name that the front could route.
     #[error("`{0}` is not a host name")]
     Host(String),
+    /// The text is not the name of a key.
+    #[error(
+        "`{0}` is not a name for a key: 1 to 64 of a-z, 0-9, `.`, `_`, `@` and `-`, beginning with a letter or digit"
+    )]
+    Key(String),
 }
 
 /// The name of an app: `^[a-z][a-z0-9-]{0,30}$`, safe in paths, host names, and on any terminal.
@@ -121,6 +132,35 @@ impl FromStr for HostName {
     }
 }
 
+/// The name under which an ssh key is known: `^[a-z0-9][a-z0-9._@-]{0,63}$`, safe in a shell's command and between quotes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyName(String);
+
+impl KeyName {
+    /// The longest name, in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for KeyName {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let rest_ok = |c: char| plain(c) || matches!(c, '.' | '_' | '@' | '-');
+        if text.starts_with(plain) && text.len() <= Self::MAX_LEN && text.chars().all(rest_ok) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::Key(text.escape_debug().to_string()))
+        }
+    }
+}
+
 macro_rules! text_conversions {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
@@ -145,7 +185,7 @@ macro_rules! text_conversions {
     )*};
 }
 
-text_conversions!(AppName, CommitId, HostName);
+text_conversions!(AppName, CommitId, HostName, KeyName);
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
@@ -231,6 +271,19 @@ mod tests {
         assert!("0123456".parse::<CommitId>().is_err());
         assert!(full.to_uppercase().parse::<CommitId>().is_err());
         assert!("0".repeat(40).parse::<CommitId>().unwrap().is_null());
+    }
+
+    #[test]
+    fn names_of_keys_mean_nothing_to_a_shell() {
+        for good in ["a", "ada", "2", "ada@laptop", "ci.shop_2-x"] {
+            assert_eq!(good.parse::<KeyName>().unwrap().as_str(), good);
+        }
+        for bad in [
+            "", "-ada", "@", "Ada", "a b", "a\"", "a'", "a$", "a\n", "a/b", "ä",
+        ] {
+            assert!(bad.parse::<KeyName>().is_err(), "{bad:?}");
+        }
+        assert!("a".repeat(65).parse::<KeyName>().is_err());
     }
 
     #[test]

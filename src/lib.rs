@@ -10,10 +10,12 @@
 //! deploy                          queue (pure) · pipeline · worker · recovery
 //! front      keep                 the roles of the data plane: no knowledge of deploys
 //! build      slot     push        checkout, install · publish, count · refs
+//! webhook                         tells others how deploys end
 //! process    git      state       report
-//! config     paths    ids         time
+//! access     config   paths       ids · time
 //! ```
 
+pub mod access;
 pub mod build;
 pub mod cli;
 pub mod config;
@@ -32,3 +34,4 @@ pub mod report;
 pub mod slot;
 pub mod state;
 pub mod time;
+pub mod webhook;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <home>/handover.db
-//!        handover.toml                       (/etc/handover/handover.toml for root without --home)
+//!        authorized_keys
+//!        handover.toml                       (/etc/handover/handover.toml for the system's installation)
 //!        apps/<app>/repo.git  releases/<n>/  logs/
 //! <run>/control.sock  front.sock
 //!       <app>/live.sock  previous.sock  g57.sock  g57/
@@ -10,12 +11,16 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
 
 /// The longest path a UNIX socket can have: `sun_path` holds 108 bytes and one of them is the closing NUL.
 pub const SOCKET_PATH_MAX: usize = 107;
+
+/// The home of the system's installation: root's, and that of the user who owns this directory.
+const SYSTEM_HOME: &str = "/var/lib/handover";
 
 /// Why the directories of an installation can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +50,8 @@ pub enum PathError {
 /// What the choice of directories depends on, taken from the process once so that the choice itself is pure.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// Whether the effective user is root.
-    pub root: bool,
+    /// Whether the effective user is root, or owns the directory of the system's installation.
+    pub system: bool,
     /// `HANDOVER_RUN`: overrides the run directory.
     pub run: Option<OsString>,
     /// `XDG_RUNTIME_DIR`.
@@ -58,17 +63,22 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Reads the surroundings of this process.
-    pub fn of_this_process(root: bool) -> Self {
+    /// Reads the surroundings of this process, which acts as the user `uid`.
+    pub fn of_this_process(uid: u32) -> Self {
         let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
-            root,
+            system: uid == 0 || owns_system_home(uid),
             run: var("HANDOVER_RUN"),
             xdg_runtime_dir: var("XDG_RUNTIME_DIR"),
             xdg_data_home: var("XDG_DATA_HOME"),
             home: var("HOME"),
         }
     }
+}
+
+/// A link does not count: only who may make entries in `/var/lib` decides whose the installation is.
+fn owns_system_home(uid: u32) -> bool {
+    std::fs::symlink_metadata(SYSTEM_HOME).is_ok_and(|home| home.is_dir() && home.uid() == uid)
 }
 
 /// The directories of one installation.
@@ -95,9 +105,9 @@ impl Layout {
                 run,
             });
         }
-        if around.root {
+        if around.system {
             return Ok(Self {
-                home: PathBuf::from("/var/lib/handover"),
+                home: PathBuf::from(SYSTEM_HOME),
                 run: run_override.unwrap_or_else(|| PathBuf::from("/run/handover")),
                 settings: PathBuf::from("/etc/handover/handover.toml"),
             });
@@ -146,6 +156,11 @@ impl Layout {
     /// The lock that keeps two `serve` from using one installation.
     pub fn serve_lock(&self) -> PathBuf {
         self.home.join("serve.lock")
+    }
+
+    /// What sshd reads the keys from, unless the settings name another file.
+    pub fn authorized_keys(&self) -> PathBuf {
+        self.home.join("authorized_keys")
     }
 
     /// The control API of `serve`.
@@ -342,11 +357,11 @@ mod tests {
     }
 
     #[test]
-    fn root_gets_the_system_directories() {
+    fn root_and_the_owner_of_the_system_home_get_the_system_directories() {
         let layout = Layout::choose(
             None,
             &Surroundings {
-                root: true,
+                system: true,
                 ..someone()
             },
         )
@@ -374,7 +389,7 @@ mod tests {
         let layout = Layout::choose(
             Some(Path::new("/srv/h")),
             &Surroundings {
-                root: true,
+                system: true,
                 ..someone()
             },
         )

@@ -159,7 +159,14 @@ fn status_releases_and_deploy_logs_have_their_stable_names() {
     assert_eq!(
         keys(&releases["releases"][0]),
         [
-            "built_at", "commit", "deploy", "live", "message", "release", "subject"
+            "built_at",
+            "commit",
+            "deploy",
+            "live",
+            "message",
+            "pushed_by",
+            "release",
+            "subject"
         ]
     );
 
@@ -224,7 +231,9 @@ fn follow_shows_the_last_deploy_and_its_verdict() {
     );
 
     let broken = Project::tiny();
-    broken.write("server.js", "process.exit(1)").commit("broken");
+    broken
+        .write("server.js", "process.exit(1)")
+        .commit("broken");
     let commit = broken.git(&["rev-parse", "main"]);
     broken.push_with(&repo, &["main:dev"]);
     server.run(&["deploy", "shop", commit.trim()]);

@@ -12,12 +12,15 @@ use support::steady::{TICKING_SERVER, Users};
 use support::{Project, Server, Shop, http, until};
 
 impl Shop {
-    /// Pushes a version that can't be deployed, twice, while the app is used. The pusher must read all of `words`.
+    /// Pushes a version that can't be deployed, once without the gate and twice with it, while the app is used. The
+    /// pusher must read all of `words`.
     #[track_caller]
     fn refuses(&self, words: &[&str]) {
         let users = Users::of(self.server.address());
         let before = Traces::of(&self.server, "shop");
         self.project.version("v1");
+        self.refuses_without_gate(&before, words);
+        self.server.ok(&["app", "set", "shop", "gate", "on"]);
         for _ in 0..2 {
             let pushed = self.project.push(&self.repo);
             for word in words {
@@ -28,6 +31,26 @@ impl Shop {
             unchanged(&before, &self.server, "shop");
         }
         users.finish().all_answered();
+    }
+
+    /// Without the gate git can't be told, and the branch is put back; but what is refused early is.
+    #[track_caller]
+    fn refuses_without_gate(&self, before: &Traces, words: &[&str]) {
+        self.server.ok(&["app", "set", "shop", "gate", "off"]);
+        let pushed = self.project.push(&self.repo);
+        for word in words {
+            pushed.says(word);
+        }
+        if pushed.text.contains("(pre-receive hook declined)") {
+            pushed.rejected();
+        } else {
+            assert_eq!(pushed.code, 0, "{}", pushed.text);
+            pushed
+                .says("main is back at ")
+                .says("push the same commit again to try again")
+                .says("release 1 serves on; nothing has changed");
+        }
+        unchanged(before, &self.server, "shop");
     }
 
     /// The same for an app that is broken by its own program.

@@ -240,7 +240,7 @@ fn each_push_option_does_what_it_says_and_others_are_refused_with_the_list() {
         quiet.text
     );
 
-    let cache = shop.server.app_dir("shop").join("npm-cache");
+    let cache = shop.server.app_dir("shop").join("cache/npm");
     let canary = cache.join("canary");
     std::fs::create_dir_all(&cache).unwrap();
     std::fs::write(&canary, "").unwrap();
@@ -308,4 +308,74 @@ fn names(repo: &Path, name: &str) -> String {
         .output()
         .unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A file system of 1 MiB in the place of a directory, until it is dropped.
+struct Small<'d>(&'d Path);
+
+impl<'d> Small<'d> {
+    /// Nothing where mounting is not allowed.
+    fn mount(dir: &'d Path) -> Option<Self> {
+        let mut mount = std::process::Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", "size=1m", "none"])
+            .arg(dir);
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then_some(Self(dir))
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let umount = std::process::Command::new("umount").arg(self.0).status();
+        assert!(umount.unwrap().success());
+    }
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_told_before_anything_is_written() {
+    let server = Server::start();
+    let repo = server.create("shop");
+    let project = Project::tiny();
+    let releases = server.app_dir("shop").join("releases");
+    let Some(small) = Small::mount(&releases) else {
+        return support::skip("a file system can't be mounted here");
+    };
+    project
+        .push(&repo)
+        .rejected()
+        .says("error: checkout: there are 1 MiB and ")
+        .says("hint: the server's disk is full: `df -h` shows where");
+    drop(small);
+    project.push(&repo).went_live();
+}
+
+#[test]
+fn a_server_that_was_killed_between_the_swap_and_the_branch_lets_the_branch_follow() {
+    let mut shop = Shop::open("v1");
+    let first = branch(&shop.repo);
+    let commit = shop.project.version("v2");
+    // The branch can't be moved as long as somebody holds its lock: that is where the server is killed.
+    let lock = shop.repo.join("refs/heads/main.lock");
+    std::fs::write(&lock, "").unwrap();
+    let mut push = shop.project.push_command(&shop.repo, &["main"]);
+    let push = push.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    support::until("it has swapped", || {
+        body(&shop.server).contains("v2").then_some(())
+    });
+    shop.server.end(nix::sys::signal::Signal::SIGKILL);
+    let told = pushed(&push.wait_with_output().unwrap());
+    assert_eq!(told.code, 1, "{}", told.text);
+    assert_eq!(branch(&shop.repo), first);
+    std::fs::remove_file(&lock).unwrap();
+    let again = shop.server.same_address();
+    shop.server.launch(&[&again[0], &again[1]]);
+    support::until("the branch follows", || {
+        (branch(&shop.repo) == commit).then_some(())
+    });
+    let status = shop.server.status("shop");
+    assert_eq!(status["live"]["commit"], commit);
+    assert_eq!(status["state"], "live", "nothing is deployed again");
+    assert_eq!(body(&shop.server), "version v2\n");
+    shop.project.push(&shop.repo).says("Everything up-to-date");
 }

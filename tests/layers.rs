@@ -13,10 +13,10 @@ const ROWS: &[&[&str]] = &[
     &["control"],
     &["deploy"],
     &["front", "keep"],
-    &["build", "slot", "push"],
+    &["build", "slot", "push", "webhook"],
     &["git", "state"],
     &["process", "report"],
-    &["config", "paths"],
+    &["access", "config", "paths"],
     &["ids", "time"],
 ];
 
@@ -28,6 +28,9 @@ const KEPT: &[(&str, &str)] = &[
     ("notify", "daemon"),
     ("rusqlite", "state"),
     ("clap", "cli"),
+    ("tokio_rustls", "webhook"),
+    ("hmac", "webhook"),
+    ("ssh_key", "access"),
 ];
 
 fn row(module: &str) -> usize {

@@ -272,8 +272,10 @@ fn with_the_gate_a_deploy_that_was_cut_off_has_changed_nothing() {
     assert!(!build_runs(&shop), "what was cut off is ended");
     assert_eq!(shop.server.status("shop")["state"], "live");
     assert_eq!(shop.body(), "version v1\n");
-    shop.project
-        .write("package.json", &ENDLESS_BUILD.replace("sleep 1000 & wait", "true"));
+    shop.project.write(
+        "package.json",
+        &ENDLESS_BUILD.replace("sleep 1000 & wait", "true"),
+    );
     shop.project.version("v4");
     shop.project.push(&shop.repo).went_live();
     assert_eq!(shop.body(), "version v4\n");

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tests/scripts.sh [TEST]…
-# The scripts that people run: quickstart and install-hooks. Needs a handover binary (HANDOVER_BIN, else it is compiled).
+# The scripts that people run: quickstart, install-hooks and install (on a whole system: tests/system.sh). Needs a handover binary (HANDOVER_BIN, else it is compiled).
 # shellcheck disable=SC2317 # tests are called by their names
 set -euo pipefail
 
@@ -211,6 +211,93 @@ it_puts_hooks_into_a_repository_and_takes_them_out_again() {
   expect_line '^remote: .*success: release 1 is live'
   "$root/scripts/install-hooks" --home "$home" --remove "$bare" >"$out" 2>&1 || wrong 'install-hooks --remove failed'
   [[ $(ls "$bare/hooks") == "$before" ]] || wrong "the hooks are not what they were: $(ls "$bare/hooks")"
+}
+
+# install, below a directory instead of on this machine.
+target=$scratch/target
+install_there() { "$root/scripts/install" --root "$target" --binary "$binary" "$@" >"$out" 2>&1 </dev/null || wrong "install $* failed"; }
+modes() { (cd "$target" && find . -type f -printf '%p %m\n' -o -path './*/handover' -type d -printf '%p %m\n' | sort); }
+
+it_installs_below_a_directory() {
+  install_there
+  modes | cmp -s - <(printf '%s\n' './etc/handover 755' './etc/ssh/sshd_config.d/handover.conf 644' './etc/systemd/system/handover.service 644' \
+    './etc/systemd/system/handover.socket 644' './usr/local/bin/handover 755' './var/lib/handover 711') || wrong "files or modes: $(modes)"
+  cmp -s "$binary" "$target/usr/local/bin/handover" || wrong 'the binary is another one'
+  grep -rn '@[A-Z]*@' "$target/etc" >"$out" && wrong 'something was not filled in'
+  grep -qx 'User=git' "$target/etc/systemd/system/handover.service" || wrong 'the service runs as somebody else'
+}
+
+it_changes_nothing_when_it_installs_again() {
+  install_there --user deploy --listen '[::1]:8081' --listen 8082
+  picture "$target" >"$scratch/before"
+  install_there
+  expect_line 'nothing has changed'
+  picture "$target" | cmp -s - "$scratch/before" || wrong "it has: $(picture "$target" | diff - "$scratch/before")"
+  grep -c '^ListenStream=' "$target/etc/systemd/system/handover.socket" | grep -qx 2 || wrong 'the addresses were forgotten'
+}
+
+it_only_says_what_it_would_do_in_a_dry_run() {
+  mkdir "$target"
+  install_there --dry-run
+  expect_line "would write $target/etc/systemd/system/handover.service"
+  [[ -z $(ls -A "$target") ]] || wrong "it has made: $(ls -A "$target")"
+  install_there
+  picture "$target" >"$scratch/before"
+  install_there --dry-run --listen 8083
+  expect_line 'would write .*/handover.socket'
+  install_there --dry-run --uninstall
+  expect_line 'would remove .*/usr/local/bin/handover'
+  picture "$target" | cmp -s - "$scratch/before" || wrong "it has: $(picture "$target" | diff - "$scratch/before")"
+}
+
+it_leaves_the_data_when_it_is_taken_out() {
+  install_there
+  echo kept >"$target/var/lib/handover/handover.db"
+  echo 'builds = 1' >"$target/etc/handover/handover.toml"
+  install_there --uninstall
+  expect_line 'left as it is: .*/var/lib/handover'
+  [[ $(cd "$target" && find . -type f | sort | paste -sd' ') == './etc/handover/handover.toml ./var/lib/handover/handover.db' ]] || wrong "there is: $(find "$target" -type f)"
+}
+
+it_refuses_what_it_can_not_use() {
+  local words
+  for words in '--listen 0' '--listen 70000' '--listen example.com:80' '--listen 80;reboot' '--user Root' '--user a/b' '--nonsense'; do
+    # shellcheck disable=SC2086 # two words
+    "$root/scripts/install" --root "$target" --binary "$binary" $words >"$out" 2>&1 && wrong "it takes $words"
+    [[ ! -e $target ]] || wrong "it has begun all the same with $words"
+  done
+  install_there
+  "$root/scripts/install" --root "$target" --binary "$binary" --user another >"$out" 2>&1 && wrong 'it changes the account'
+  expect_line 'is installed for the account git already'
+}
+
+it_writes_units_that_systemd_likes() {
+  has systemd-analyze || { note "skipped: $test (systemd is not installed)"; [[ -z ${HANDOVER_TEST_NO_SKIP:-} ]] || wrong 'nothing may be skipped here'; return; }
+  install_there
+  # The units that they lean on, and the account.
+  mkdir -p "$target/usr/lib/systemd"
+  cp -R /lib/systemd/system "$target/usr/lib/systemd/"
+  ln -s usr/lib "$target/lib"
+  echo 'git:x:999:999::/var/lib/handover:/bin/sh' >"$target/etc/passwd"
+  systemd-analyze verify --root="$target" handover.service handover.socket >"$out" 2>&1 || wrong 'verify fails'
+  [[ ! -s $out ]] || wrong 'verify has words'
+  systemd-analyze security --offline=true --root="$target" --threshold=20 --no-pager handover.service >"$out" 2>&1 || wrong 'the exposure is more than 2.0'
+}
+
+it_writes_a_drop_in_that_sshd_likes() {
+  PATH=$PATH:/usr/sbin
+  has sshd || { note "skipped: $test (sshd is not installed)"; [[ -z ${HANDOVER_TEST_NO_SKIP:-} ]] || wrong 'nothing may be skipped here'; return; }
+  install_there
+  ssh-keygen -q -t ed25519 -N '' -f "$scratch/host-key"
+  printf '%s\n' "HostKey $scratch/host-key" "Include $target/etc/ssh/sshd_config.d/*.conf" >"$scratch/sshd_config"
+  ((EUID != 0)) || mkdir -p /run/sshd
+  "$(command -v sshd)" -t -f "$scratch/sshd_config" >"$out" 2>&1 || wrong 'sshd does not take it'
+  "$(command -v sshd)" -T -C user=git,host=x,addr=::1 -f "$scratch/sshd_config" >"$out" 2>&1
+  expect_line '^authorizedkeysfile /var/lib/handover/authorized_keys'
+  expect_line '^disableforwarding yes'
+  expect_line '^permittty no'
+  "$(command -v sshd)" -T -C user=somebody,host=x,addr=::1 -f "$scratch/sshd_config" >"$out" 2>&1
+  expect_line '^permittty yes'
 }
 
 "$test"

@@ -7,6 +7,7 @@ use super::checkout::CheckoutError;
 use super::inspect::InspectError;
 use super::program::ProgramsError;
 use super::required::RequiredError;
+use crate::git::GitError;
 use crate::report::{Failure, Phase};
 
 /// Why checkout, install or build did not succeed.
@@ -59,6 +60,9 @@ impl From<CheckoutError> for StepFailure {
         match &error {
             CheckoutError::Refused(refusal) => failed.hint(refusal.hint()),
             CheckoutError::Io { source, .. } => failed.hint(io_hint(source)),
+            CheckoutError::Git(GitError::BrokenTree { .. }) => {
+                failed.hint("commit the files anew, with git, and push again")
+            }
             CheckoutError::Git(_) | CheckoutError::Exists { .. } => failed.hint(SERVER_HINT),
         }
     }

@@ -11,8 +11,13 @@ use super::tree_rules::{Refusal, shown};
 pub(super) const TARGET_MAX: usize = 4095;
 /// After so many symlinks in one path the kernel gives up (ELOOP), so nothing beyond can be reached.
 const FOLLOWED_MAX: usize = 40;
-/// How many path components may be looked at for one tree: a few seconds of hostile symlinks at most.
-const BUDGET: usize = 2_000_000;
+/// What looking at the symlinks of one tree may cost: a second or two of hostile ones at most. The unit is about that of
+/// looking at one byte of a path.
+const BUDGET: usize = 1 << 28;
+/// What a step costs, beside the length of the path that is looked up.
+const STEP_COST: usize = 64;
+/// What each byte of a target costs that is cut into steps, whether these are walked or not.
+const CUT_COST: usize = 8;
 
 /// The symlinks of a tree, by path from its top.
 pub(super) type Links = HashMap<Vec<u8>, Vec<u8>>;
@@ -68,14 +73,16 @@ fn follow(directory: &[u8], target: &[u8], links: &Links, budget: &mut usize) ->
     let mut here = directory.to_vec();
     let mut ahead: Vec<&[u8]> = Vec::new();
     let mut followed = 0;
+    if !spend(budget, target.len() * CUT_COST) {
+        return Followed::BudgetSpent;
+    }
     if !push(&mut ahead, target) {
         return Followed::Leaves;
     }
     while let Some(step) = ahead.pop() {
-        *budget = match budget.checked_sub(1) {
-            Some(left) => left,
-            None => return Followed::BudgetSpent,
-        };
+        if !spend(budget, STEP_COST + here.len()) {
+            return Followed::BudgetSpent;
+        }
         match step {
             b"" | b"." => continue,
             b".." if here.is_empty() => return Followed::Leaves,
@@ -98,12 +105,22 @@ fn follow(directory: &[u8], target: &[u8], links: &Links, budget: &mut usize) ->
             }
             let parent = here.iter().rposition(|&b| b == b'/').unwrap_or(0);
             here.truncate(parent);
+            if !spend(budget, next.len() * CUT_COST) {
+                return Followed::BudgetSpent;
+            }
             if !push(&mut ahead, next) {
                 return Followed::Leaves;
             }
         }
     }
     Followed::Stays
+}
+
+/// Whether there was enough left.
+fn spend(budget: &mut usize, cost: usize) -> bool {
+    let left = budget.checked_sub(cost);
+    *budget = left.unwrap_or_default();
+    left.is_some()
 }
 
 /// Puts the steps of a target on the way ahead; `false` where it is absolute.
@@ -173,6 +190,31 @@ mod tests {
             maze.insert(format!("l{n}").into_bytes(), target.into_bytes());
         }
         assert_eq!(check(&maze), Err(Refusal::LinkMaze));
+    }
+
+    #[test]
+    fn long_targets_that_are_cut_but_never_walked_count_too() {
+        let long = "x/..".to_owned() + &"/x/..".repeat(800);
+        let mut maze = Links::new();
+        for n in 0..3_000 {
+            // What follows the loop is never reached.
+            maze.insert(
+                format!("l{n}").into_bytes(),
+                format!("l{n}/{long}").into_bytes(),
+            );
+        }
+        assert_eq!(check(&maze), Err(Refusal::LinkMaze));
+    }
+
+    #[test]
+    fn as_many_symlinks_as_a_tree_may_have_are_looked_at() {
+        let many = (0..200_000).map(|n| {
+            (
+                format!("packages/p{n}").into_bytes(),
+                b"../vendor/a/package".to_vec(),
+            )
+        });
+        assert_eq!(check(&many.collect()), Ok(()));
     }
 
     proptest! {

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use hyper::Method;
 
+use super::address::{owner_of, ssh_address};
 use super::args::{Create, Destroy, DomainChange, Domains, HooksVerb, OneApp, OptionalApp, Scale};
 use super::exit::Exit;
 use super::say::{Failed, data, json, words};
@@ -38,10 +39,9 @@ fn tell_created(created: &CreatedApp, as_json: bool) {
     ));
     words(&format!("  git remote add production {url}"));
     words(&format!("  git push production {}", created.branch));
-    if let Some(host) = host_name() {
+    if let Some(address) = ssh_address(&created.name, owner_of(&created.repo), None) {
         words(&format!(
-            "(from another machine, over ssh: git remote add production {}@{host}:{url})",
-            user_name()
+            "(from another machine, over ssh, with a key that was let in by `handover keys add`: git remote add production {address})"
         ));
     }
     if as_json {
@@ -49,17 +49,6 @@ fn tell_created(created: &CreatedApp, as_json: bool) {
     } else {
         data(&url.to_string());
     }
-}
-
-fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
-fn user_name() -> String {
-    std::env::var("USER")
-        .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_else(|_| "you".to_owned())
 }
 
 pub(super) async fn destroy(client: &Client, destroy: Destroy) -> Result<Exit, Failed> {

@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod keys;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -7,7 +9,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::ids::{AppName, DeployNumber, HostName};
+pub use super::setting::Key;
+pub use keys::{AddKey, Authorized, Keys, KeysVerb};
+
+use crate::ids::{AppName, DeployNumber, HostName, KeyName, ReleaseNumber};
 
 /// git push production main: deploys a Node.js app and hands the running app over without one dropped request.
 #[derive(Debug, Parser)]
@@ -18,7 +23,7 @@ use crate::ids::{AppName, DeployNumber, HostName};
     arg_required_else_help = true
 )]
 pub struct Cli {
-    /// The installation to use (default: /var/lib/handover for root, else ~/.local/share/handover)
+    /// The installation to use (default: /var/lib/handover for root and for its owner, else ~/.local/share/handover)
     #[arg(long, global = true, env = "HANDOVER_HOME", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub home: Option<PathBuf>,
     /// What to do
@@ -31,7 +36,7 @@ pub struct Cli {
 pub enum Verb {
     /// Run the server until SIGTERM (apps run on) or Ctrl-C (apps are stopped too)
     Serve(Serve),
-    /// Create, list and destroy apps
+    /// Create, list, set up and destroy apps
     #[command(subcommand)]
     App(AppVerb),
     /// Show apps, what serves, and what is still draining
@@ -42,6 +47,8 @@ pub enum Verb {
     Logs(Logs),
     /// Deploy a commit that the repository has (default: the deploy branch)
     Deploy(Deploy),
+    /// Hand over to a release that was built before (default: the last that was live)
+    Rollback(Rollback),
     /// Watch the deploy that runs, or the last one
     Follow(OneApp),
     /// Give up the deploy that runs, before its swap
@@ -54,6 +61,8 @@ pub enum Verb {
     Domains(Domains),
     /// Print a complete nginx configuration for an app
     Nginx(OneApp),
+    /// Say which ssh keys may push to which apps (default: list them)
+    Keys(Keys),
     /// Check this machine and say how to mend what is wrong
     Doctor(Json),
     /// Put the hooks into a bare repository that exists, or take them out again
@@ -69,6 +78,15 @@ pub enum Verb {
     Hook {
         /// The hook's name
         name: String,
+    },
+    /// Run by sshd for a key, not by people: serves what the ssh client asks for
+    #[command(hide = true)]
+    Ssh {
+        /// The control socket of the server
+        #[arg(long)]
+        control: PathBuf,
+        /// The key's name
+        key: KeyName,
     },
     /// Run by the server, not by people: keeps one generation
     #[command(hide = true)]
@@ -120,6 +138,8 @@ pub enum AppVerb {
     Create(Create),
     /// List the apps
     List(Json),
+    /// Show and change what is set about an app
+    Set(Set),
     /// Stop an app and delete everything of it
     Destroy(Destroy),
 }
@@ -138,6 +158,23 @@ pub struct Create {
     /// A host name that leads to the app; may be given more than once
     #[arg(long = "domain", value_name = "HOST")]
     pub domains: Vec<HostName>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A setting of an app.
+#[derive(Debug, Args)]
+pub struct Set {
+    /// The app
+    pub name: AppName,
+    /// gate, force, webhook or webhook-secret (default: show all)
+    pub key: Option<Key>,
+    /// Its new value; an empty one takes it back to its default (default: show it)
+    pub value: Option<String>,
+    /// Take a setting back to its default
+    #[arg(long, value_name = "KEY", conflicts_with = "key")]
+    pub unset: Option<Key>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -207,6 +244,18 @@ pub struct Deploy {
     pub app: AppName,
     /// A commit id (four digits at least), branch or tag
     pub commit: Option<String>,
+    /// Print JSON, an object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where to go back to.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The app
+    pub app: AppName,
+    /// The release's number
+    pub release: Option<ReleaseNumber>,
     /// Print JSON, an object a line
     #[arg(long)]
     pub json: bool,

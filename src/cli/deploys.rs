@@ -3,11 +3,11 @@
 use hyper::Method;
 use serde::Serialize;
 
-use super::args::{Deploy, Logs, OneApp};
+use super::args::{Deploy, Logs, OneApp, Rollback};
 use super::exit::Exit;
 use super::say::{Failed, data, json, words};
 use super::table::table;
-use crate::control::types::{Cancelled, DeployCommit, Line, Releases};
+use crate::control::types::{Cancelled, DeployCommit, Line, Releases, RollBack};
 use crate::control::{Client, Lines, Outcome, Viewer};
 use crate::report::Verdict;
 
@@ -20,7 +20,7 @@ pub(super) async fn releases(client: &Client, which: OneApp) -> Result<Exit, Fai
         return Ok(Exit::Done);
     }
     let mut rows = vec![
-        ["RELEASE", "", "COMMIT", "BUILT", "SUBJECT"]
+        ["RELEASE", "", "COMMIT", "BUILT", "BY", "SUBJECT"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -34,6 +34,7 @@ pub(super) async fn releases(client: &Client, which: OneApp) -> Result<Exit, Fai
             },
             release.commit.short().to_owned(),
             release.built_at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            release.pushed_by.clone().unwrap_or_default(),
             release.subject.clone(),
         ]);
     }
@@ -53,6 +54,14 @@ pub(super) async fn deploy(client: &Client, deploy: Deploy) -> Result<Exit, Fail
         deploy.json,
     )
     .await
+}
+
+pub(super) async fn roll_back(client: &Client, rollback: Rollback) -> Result<Exit, Failed> {
+    let path = format!("/v1/apps/{}/rollback", rollback.app);
+    let wanted = RollBack {
+        release: rollback.release,
+    };
+    told(client, Method::POST, &path, &wanted, rollback.json).await
 }
 
 pub(super) async fn restart(client: &Client, which: OneApp) -> Result<Exit, Failed> {

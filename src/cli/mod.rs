@@ -2,39 +2,36 @@
 //!
 //! Data goes to stdout, words to stderr.
 
+mod address;
 mod apps;
 pub mod args;
 mod deploys;
 mod doctor;
 mod exit;
+mod keys;
 mod roles;
 mod say;
+mod setting;
+mod settings;
+mod ssh;
 mod table;
 
 use clap::{CommandFactory, Parser};
 
 pub use exit::Exit;
 
-use args::{AppVerb, Cli, Verb};
+use args::{AppVerb, Cli, KeysVerb, Verb};
 use say::Failed;
 
 use crate::control::Client;
 use crate::paths::{Layout, Surroundings};
-use crate::process::socket::is_root;
+use crate::process::socket::effective_uid;
 
 /// Does what was typed.
 pub fn main() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // There is nothing to be done where even this can't be printed.
-            let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
-        }
+        Err(error) => return tell_usage(&error),
     };
     match run(cli) {
         Ok(exit) => exit,
@@ -42,11 +39,22 @@ pub fn main() -> Exit {
     }
 }
 
+/// Prints what is wrong with what was typed, or the help that was asked for.
+fn tell_usage(error: &clap::Error) -> Exit {
+    // There is nothing to be done where even this can't be printed.
+    let _ = error.print();
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
+}
+
 fn run(cli: Cli) -> Result<Exit, Failed> {
     let layout = || {
         Layout::choose(
             cli.home.as_deref(),
-            &Surroundings::of_this_process(is_root()),
+            &Surroundings::of_this_process(effective_uid()),
         )
         .map_err(Failed::new)
     };
@@ -64,6 +72,11 @@ fn run(cli: Cli) -> Result<Exit, Failed> {
             Ok(Exit::Done)
         }
         Verb::Serve(serve) => roles::serve(layout()?, serve),
+        Verb::Ssh { control, key } => ssh::run(control, &key),
+        Verb::Keys(args::Keys {
+            verb: Some(KeysVerb::Authorized(which)),
+            ..
+        }) => keys::authorized(&layout()?, which),
         Verb::Doctor(json) => Ok(doctor::run(&layout()?, json.json)),
         verb => {
             let client = Client::new(layout()?.control_socket());
@@ -77,6 +90,7 @@ async fn ask(client: &Client, verb: Verb) -> Result<Exit, Failed> {
     match verb {
         Verb::App(AppVerb::Create(create)) => apps::create(client, create).await,
         Verb::App(AppVerb::List(json)) => apps::list(client, json.json).await,
+        Verb::App(AppVerb::Set(set)) => settings::set(client, set).await,
         Verb::App(AppVerb::Destroy(destroy)) => apps::destroy(client, destroy).await,
         Verb::Status(which) => apps::status(client, which).await,
         Verb::Scale(scale) => apps::scale(client, scale).await,
@@ -88,11 +102,14 @@ async fn ask(client: &Client, verb: Verb) -> Result<Exit, Failed> {
         Verb::Deploy(deploy) => deploys::deploy(client, deploy).await,
         Verb::Restart(which) => deploys::restart(client, which).await,
         Verb::Follow(which) => deploys::follow(client, which).await,
+        Verb::Rollback(rollback) => deploys::roll_back(client, rollback).await,
         Verb::Cancel(which) => deploys::cancel(client, which).await,
+        Verb::Keys(keys) => keys::ask(client, keys).await,
         Verb::Serve(_)
         | Verb::Doctor(_)
         | Verb::Completions { .. }
         | Verb::Hook { .. }
+        | Verb::Ssh { .. }
         | Verb::Keep { .. }
         | Verb::Front(_) => unreachable!("roles and local verbs were taken care of before"),
     }

@@ -12,6 +12,7 @@ use crate::control::Outcome;
 use crate::daemon::{self, ServeOptions};
 use crate::front::{self, FrontOptions};
 use crate::paths::Layout;
+use crate::process::passed;
 use crate::process::tcp::inherited_listener;
 use crate::{hook, keep};
 
@@ -33,6 +34,7 @@ pub(super) fn serve(layout: Layout, serve: args::Serve) -> Result<Exit, Failed> 
     let options = ServeOptions {
         layout,
         listen: serve.listen,
+        passed: passed::listeners().map_err(Failed::new)?,
         no_front: serve.no_front,
         executable,
     };

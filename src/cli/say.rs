@@ -22,6 +22,22 @@ impl Failed {
         }
     }
 
+    /// What was typed makes no sense.
+    pub(super) fn usage(error: impl Into<Box<dyn std::error::Error>>) -> Self {
+        Self {
+            exit: Exit::Usage,
+            error: error.into(),
+        }
+    }
+
+    /// A server that does not answer.
+    pub(super) fn unreachable(error: impl Into<Box<dyn std::error::Error>>) -> Self {
+        Self {
+            exit: Exit::Unreachable,
+            error: error.into(),
+        }
+    }
+
     /// Prints the chain of causes, once, and gives the exit code.
     pub(super) fn tell(&self) -> Exit {
         let causes = std::iter::successors(Some(&*self.error), |error| error.source());

@@ -5,6 +5,7 @@
 
 mod app;
 mod files;
+mod near;
 mod package;
 mod plan;
 mod problem;

@@ -1,11 +1,13 @@
 //! The server's own `handover.toml`.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::problem::{ConfigError, Source, quoted};
 use super::table::{Document, Section};
 use crate::ids::HostName;
+use crate::time::{limit_text, parse_duration};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -28,6 +30,11 @@ pub struct ServerSettings {
     pub logs: LogLimits,
     /// How many releases of an app are kept for going back, 1 to 1000, the live one among them. Default 5.
     pub keep_releases: u16,
+    /// How long to wait after each attempt to reach a webhook that failed, 100 ms to 24 h each, at most 20; after the
+    /// last of them a delivery is given up. Default 5 s, 30 s, 2 min, 10 min, 30 min.
+    pub webhook_retry: Vec<Duration>,
+    /// The file that sshd reads the keys from; without it, `authorized_keys` in the home directory.
+    pub authorized_keys: Option<PathBuf>,
 }
 
 /// How much of an app's output is kept.
@@ -54,6 +61,8 @@ impl ServerSettings {
             public_url: read_public_url(&mut root),
             logs: LogLimits::read(root.section("logs")),
             keep_releases: root.count("keep_releases", 5, 1..=1000),
+            webhook_retry: read_webhook_retry(&mut root),
+            authorized_keys: read_authorized_keys(&mut root),
         };
         root.finish();
         document.finish(settings)
@@ -109,6 +118,28 @@ fn read_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(wrong)
 }
 
+fn read_webhook_retry(root: &mut Section<'_>) -> Vec<Duration> {
+    const AT_MOST: usize = 20;
+    let default = || [5, 30, 120, 600, 1800].map(Duration::from_secs).to_vec();
+    root.series("webhook_retry", AT_MOST, read_pause)
+        .unwrap_or_else(default)
+}
+
+fn read_pause(text: &str) -> Result<Duration, String> {
+    const ALLOWED: std::ops::RangeInclusive<Duration> =
+        Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
+    let pause = parse_duration(text)?;
+    if ALLOWED.contains(&pause) {
+        return Ok(pause);
+    }
+    Err(format!(
+        "{} is out of range; {} to {} are allowed",
+        quoted(text),
+        limit_text(*ALLOWED.start()),
+        limit_text(*ALLOWED.end())
+    ))
+}
+
 fn read_group(root: &mut Section<'_>) -> Option<String> {
     let (name, found) = root.text("front_group")?;
     let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
@@ -120,6 +151,18 @@ fn read_group(root: &mut Section<'_>) -> Option<String> {
         return None;
     }
     Some(name.to_owned())
+}
+
+fn read_authorized_keys(root: &mut Section<'_>) -> Option<PathBuf> {
+    let (path, found) = root.text("authorized_keys")?;
+    if !path.starts_with('/') || path.ends_with('/') {
+        found.wrong(format!(
+            "{} is not the absolute path of a file; write one such as \"/home/git/.ssh/authorized_keys\"",
+            quoted(path)
+        ));
+        return None;
+    }
+    Some(PathBuf::from(path))
 }
 
 fn read_public_url(root: &mut Section<'_>) -> Option<String> {

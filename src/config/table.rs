@@ -10,6 +10,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::near::distance;
 use super::problem::{ConfigError, Problem, Source, quoted};
 use crate::time::{limit_text, parse_duration};
 
@@ -265,22 +266,51 @@ impl<'d> Section<'d> {
         key: &'static str,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
+        let mut values = Vec::new();
+        for (span, value) in self.items(key, read)? {
+            if values.contains(&value) {
+                let what = format!("`{}`: this is in the list twice", self.full_name(key));
+                self.document.problem(&span, what);
+            } else {
+                values.push(value);
+            }
+        }
+        Some(values)
+    }
+
+    /// A list of texts in which the same may come again, with so many items at most.
+    pub(super) fn series<T>(
+        &mut self,
+        key: &'static str,
+        at_most: usize,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let items = self.items(key, read)?;
+        if let Some((span, _)) = items.get(at_most) {
+            let what = format!(
+                "`{}`: this list is too long; {at_most} are allowed",
+                self.full_name(key)
+            );
+            self.document.problem(span, what);
+        }
+        Some(items.into_iter().map(|(_, value)| value).collect())
+    }
+
+    /// The items that can be read, with their places; the others are reported.
+    fn items<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<(Range<usize>, T)>> {
         let found = self.take(key)?;
         let DeValue::Array(items) = found.value else {
             found.wrong_type(&format!("a list, as {key} = [\"…\"]"));
             return None;
         };
-        let mut values = Vec::new();
-        for item in items {
-            match self.item(&found.key, item, &read) {
-                Some(value) if values.contains(&value) => {
-                    let what = format!("`{}`: this is in the list twice", found.key);
-                    self.document.problem(&item.span(), what);
-                }
-                value => values.extend(value),
-            }
-        }
-        Some(values)
+        let read = items
+            .iter()
+            .filter_map(|item| Some((item.span(), self.item(&found.key, item, &read)?)));
+        Some(read.collect())
     }
 
     fn item<T>(
@@ -333,47 +363,5 @@ impl<'d> Section<'d> {
             quoted(&self.full_name(name)),
             known.join(", ")
         )
-    }
-}
-
-/// How many letters must be changed, added, left out or swapped with their neighbour to make one word of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(40).collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = match (i, j) {
-                (0, n) | (n, 0) => n,
-                _ => {
-                    let changed = usize::from(a[i - 1] != b[j - 1]);
-                    let mut least = (rows[i - 1][j - 1] + changed)
-                        .min(rows[i - 1][j] + 1)
-                        .min(rows[i][j - 1] + 1);
-                    if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                        least = least.min(rows[i - 2][j - 2] + 1);
-                    }
-                    least
-                }
-            };
-        }
-    }
-    rows[a.len()][b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn near_misses_are_counted_in_letters() {
-        for (a, b, n) in [
-            ("timeout", "timeout", 0),
-            ("timout", "timeout", 1),
-            ("tiemout", "timeout", 1),
-            ("", "for", 3),
-            ("instance", "instances", 1),
-        ] {
-            assert_eq!(distance(a, b), n, "{a} {b}");
-        }
     }
 }

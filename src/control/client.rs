@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -13,6 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::types::Refusal;
+use super::{KEY_HEADER, KEY_VARIABLE};
+use crate::ids::KeyName;
 
 /// Why a request to `serve` came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +47,35 @@ pub enum ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
+    key: Option<HeaderValue>,
 }
 
 impl Client {
     /// A client for the control socket at `socket`. Nothing is connected yet.
     pub fn new(socket: PathBuf) -> Self {
-        Self { socket }
+        Self { socket, key: None }
+    }
+
+    /// A client that asks on behalf of a key, and may therefore do what that key may.
+    pub fn for_key(socket: PathBuf, key: &KeyName) -> Self {
+        let key = HeaderValue::from_str(key.as_str()).expect("names of keys are plain ASCII");
+        Self {
+            socket,
+            key: Some(key),
+        }
+    }
+
+    /// A client for what git runs: on behalf of the key that [`KEY_VARIABLE`] names, where git was started for one.
+    pub fn for_hook(socket: PathBuf) -> Self {
+        // What is not the name of a key is passed on, and refused there.
+        let passed = |name: std::ffi::OsString| {
+            HeaderValue::from_bytes(name.as_encoded_bytes())
+                .unwrap_or(HeaderValue::from_static("?"))
+        };
+        Self {
+            socket,
+            key: std::env::var_os(KEY_VARIABLE).map(passed),
+        }
     }
 
     /// Asks for something.
@@ -99,9 +125,11 @@ impl Client {
         let (mut sender, connection) = handshake.map_err(ClientError::Broken)?;
         tokio::spawn(connection);
         let json = serde_json::to_vec(body).expect("requests have only string keys");
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(key) = &self.key {
+            request = request.header(KEY_HEADER, key);
+        }
+        let request = request
             .header("host", "handover")
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(json)))

@@ -5,6 +5,11 @@ mod server;
 pub mod types;
 mod viewer;
 
+/// The header that says on behalf of which key a request is made.
+pub(crate) const KEY_HEADER: &str = "handover-key";
+/// The variable that tells what git runs for a key on whose behalf it runs.
+pub const KEY_VARIABLE: &str = "HANDOVER_KEY";
+
 pub use client::{Client, ClientError, Lines};
-pub use server::serve;
+pub use server::{Keyring, KeyringError, serve};
 pub use viewer::{Outcome, Viewer};

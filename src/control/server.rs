@@ -1,39 +1,54 @@
 //! The server side: routes, and who may use them.
 
+mod action;
 mod answer;
 mod apps;
+mod asker;
 mod deploys;
+mod keyring;
+mod keys;
 mod logs;
 mod pusher;
+mod settings;
 
 use std::io;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::extract::State;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::middleware;
 use axum::routing::{delete, get, post};
 use axum::serve::IncomingStream;
+use axum::{Extension, Router};
 use tokio::net::UnixListener;
 
 use crate::deploy::fleet::Fleet;
-use crate::process::socket::{Peer, effective_uid, peer};
+use crate::process::socket::{Peer, peer};
 
-use answer::Refused;
+pub use keyring::{Keyring, KeyringError};
 
 /// Answers requests on the control socket until the future that runs it is dropped.
-pub async fn serve(listener: UnixListener, fleet: Arc<Fleet>) -> io::Result<()> {
-    let service = routes(fleet).into_make_service_with_connect_info::<Caller>();
+pub async fn serve(
+    listener: UnixListener,
+    fleet: Arc<Fleet>,
+    keyring: Arc<Keyring>,
+) -> io::Result<()> {
+    let service = routes(fleet, keyring).into_make_service_with_connect_info::<Caller>();
     axum::serve(listener, service).await
 }
 
-fn routes(fleet: Arc<Fleet>) -> Router {
+/// A route that keys are to reach needs its place in [`action::action`], too.
+fn routes(fleet: Arc<Fleet>, keyring: Arc<Keyring>) -> Router {
     Router::new()
         .route("/v1/server", get(apps::server))
         .route("/v1/apps", get(apps::list).post(apps::create))
-        .route("/v1/apps/{app}", get(apps::show).delete(apps::destroy))
+        .route(
+            "/v1/apps/{app}",
+            get(apps::show)
+                .patch(settings::change)
+                .delete(apps::destroy),
+        )
+        .route("/v1/apps/{app}/settings", get(settings::show))
         .route("/v1/apps/{app}/scale", post(apps::scale))
         .route(
             "/v1/apps/{app}/domains",
@@ -47,6 +62,7 @@ fn routes(fleet: Arc<Fleet>) -> Router {
         .route("/v1/apps/{app}/deploys", post(deploys::deploy))
         .route("/v1/apps/{app}/restart", post(deploys::restart))
         .route("/v1/apps/{app}/cancel", post(deploys::cancel))
+        .route("/v1/apps/{app}/rollback", post(deploys::roll_back))
         .route("/v1/apps/{app}/follow", get(deploys::follow))
         .route(
             "/v1/apps/{app}/deploys/{number}/events",
@@ -54,8 +70,20 @@ fn routes(fleet: Arc<Fleet>) -> Router {
         )
         .route("/v1/apps/{app}/logs", get(logs::show))
         .route("/v1/hooks", delete(apps::remove_hooks))
-        .layer(middleware::from_fn(admit))
+        .route("/v1/greeting", post(keys::greet))
+        .route("/v1/apps/{app}/repository/push", get(keys::repository))
+        .route("/v1/apps/{app}/repository/fetch", get(keys::repository))
         .with_state(fleet)
+        .merge(key_routes().with_state(Arc::clone(&keyring)))
+        .layer(Extension(Arc::clone(&keyring)))
+        .layer(middleware::from_fn_with_state(keyring, asker::admit))
+}
+
+fn key_routes() -> Router<Arc<Keyring>> {
+    Router::new()
+        .route("/v1/keys", get(keys::list).post(keys::add))
+        .route("/v1/keys/{key}", get(keys::show).delete(keys::remove))
+        .route("/v1/authorized-keys", get(keys::authorized))
 }
 
 /// Who is at the other end, as the kernel says.
@@ -65,19 +93,6 @@ struct Caller(Option<Peer>);
 impl Connected<IncomingStream<'_, UnixListener>> for Caller {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
         Self(peer(stream.io()).ok())
-    }
-}
-
-/// Only the user that `serve` runs as, and root. The socket's mode says the same; this holds where somebody has
-/// loosened it.
-async fn admit(
-    ConnectInfo(Caller(caller)): ConnectInfo<Caller>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refused> {
-    match caller {
-        Some(peer) if peer.uid == effective_uid() || peer.uid == 0 => Ok(next.run(request).await),
-        _ => Err(Refused::forbidden()),
     }
 }
 

@@ -1,8 +1,15 @@
 //! What travels over the control socket, as JSON.
 
+mod keys;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use crate::deploy::settings::{
+    AppSettings, ChangeSettings, ChangedSettings, LastDelivery, NewSecret, WebhookAt, WebhookStatus,
+};
+pub use keys::{AddKey, AuthorizedKeys, Greeting, KeyApp, KeyStatus, Keys, Repository};
 
 pub use crate::deploy::status::{AppState, AppStatus, DrainingStatus, InstanceStatus, LiveStatus};
 use crate::ids::{AppName, CommitId, DeployNumber, HostName, ReleaseNumber};
@@ -97,6 +104,13 @@ pub struct DeployCommit {
     pub revision: Option<String>,
 }
 
+/// What `handover rollback` asks for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RollBack {
+    /// The release to go back to; none for the last that was live before.
+    pub release: Option<ReleaseNumber>,
+}
+
 /// What `handover scale` asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Scale {
@@ -175,6 +189,8 @@ pub struct ReleaseStatus {
     pub subject: String,
     /// The deploy that built it.
     pub deploy: DeployNumber,
+    /// Who asked for that deploy, where that is known: the name of a key, or of a user of the server's machine.
+    pub pushed_by: Option<String>,
     /// When it was built.
     pub built_at: Timestamp,
     /// What the pusher said about it, with `-o message=…`.

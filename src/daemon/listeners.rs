@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::DaemonError;
+use crate::deploy::site::Site;
 use crate::front::FrontClient;
 
 /// How long a front whose listeners have changed may finish what it has in flight.
@@ -22,47 +23,59 @@ pub(super) struct Listeners {
 impl Listeners {
     /// Where they listen.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets
-            .iter()
-            .filter_map(|socket| socket.local_addr().ok())
-            .collect()
+        addresses(&self.sockets)
     }
 }
 
-/// Takes over the sockets of a front that runs, as far as they are wanted, and opens the rest. A front that has others
-/// than are wanted drains, and another is started.
-pub(super) async fn obtain(front: &Path, wanted: &[SocketAddr]) -> Result<Listeners, DaemonError> {
-    let running = FrontClient::connect(front).await.ok();
-    let mut running = match running {
-        Some(client) => Some(client),
-        None => {
-            return Ok(Listeners {
-                sockets: open(wanted, Vec::new())?,
-                front_runs: false,
-            });
-        }
+/// Where sockets listen.
+pub(super) fn addresses(sockets: &[TcpListener]) -> Vec<SocketAddr> {
+    let addresses = sockets.iter().map(TcpListener::local_addr);
+    addresses.filter_map(Result::ok).collect()
+}
+
+/// Takes over the sockets of a front that runs and those that were passed to us, as far as they are wanted, and opens
+/// the rest. (After a restart both have the same ones.) A front that has others than are wanted, or is of another
+/// build than this server, drains, and another is started.
+pub(super) async fn obtain(
+    site: &Site,
+    wanted: &[SocketAddr],
+    passed: Vec<TcpListener>,
+) -> Result<Listeners, DaemonError> {
+    let Ok(mut running) = FrontClient::connect(&site.layout.front_socket()).await else {
+        return Ok(Listeners {
+            sockets: open(wanted, passed)?,
+            front_runs: false,
+        });
     };
-    let held = match &mut running {
-        Some(client) => client.listeners().await.unwrap_or_default(),
-        None => Vec::new(),
-    };
-    let matches = held.len() == wanted.len()
-        && wanted
-            .iter()
-            .all(|address| held.iter().any(|socket| serves(socket, *address)));
-    if !matches && let Some(client) = &mut running {
-        tracing::info!("front listens elsewhere than wanted; it drains");
-        if let Err(error) = client.drain(DRAIN).await {
+    let mut held = running.listeners().await.unwrap_or_default();
+    let stays = matches(&held, wanted) && is_of_this_build(&mut running, &site.executable).await;
+    if !stays {
+        tracing::info!("front is of another build or listens elsewhere than wanted; it drains");
+        if let Err(error) = running.drain(DRAIN).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "front can't be told to drain"
             );
         }
     }
+    held.extend(passed);
     Ok(Listeners {
         sockets: open(wanted, held)?,
-        front_runs: matches,
+        front_runs: stays,
     })
+}
+
+fn matches(held: &[TcpListener], wanted: &[SocketAddr]) -> bool {
+    let is_held = |address: &SocketAddr| held.iter().any(|socket| serves(socket, *address));
+    held.len() == wanted.len() && wanted.iter().all(is_held)
+}
+
+/// Where that can't be seen, the front is left alone.
+async fn is_of_this_build(front: &mut FrontClient, executable: &Path) -> bool {
+    match front.status().await {
+        Ok(status) => status.identity.runs(executable).unwrap_or(true),
+        Err(_) => true,
+    }
 }
 
 /// One socket for each wanted address, of those that are held where possible.

@@ -1,19 +1,22 @@
-//! The role `serve`, composed: lock, database, apps, control API, front, watcher; and how it ends.
+//! The role `serve`, composed: lock, database, apps, control API, front, watcher, outbox; and how it ends.
 //!
 //! ```text
 //!   starting ──► ready ──SIGTERM──► ended: apps and front serve on, the next start finds them
 //!                      ──SIGINT───► ended: apps and front were stopped first
 //! ```
+//!
+//! systemd is told of `ready` and of the end (`Type=notify`), and may pass the public sockets.
 
 mod error;
 mod front;
 mod listeners;
 mod lock;
+mod notice;
 mod settings;
 mod watcher;
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +25,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 pub use error::DaemonError;
+use listeners::addresses;
+use notice::Notice;
 
 use crate::config::ServerSettings;
 use crate::control;
@@ -32,14 +37,17 @@ use crate::deploy::turns::Turns;
 use crate::paths::Layout;
 use crate::process::socket::bind_listener;
 use crate::state::Database;
+use crate::webhook::Outbox;
 
 /// How `serve` is to run.
 #[derive(Debug)]
 pub struct ServeOptions {
     /// Where everything lies.
     pub layout: Layout,
-    /// Where the front listens; what the settings say, where this is empty.
+    /// Where the front listens; what the settings say, where this is empty and nothing was passed.
     pub listen: Vec<SocketAddr>,
+    /// Sockets for the front that systemd has opened; they take the place of what the settings say.
+    pub passed: Vec<TcpListener>,
     /// Whether to run without the front, whatever the settings say.
     pub no_front: bool,
     /// This binary.
@@ -47,8 +55,9 @@ pub struct ServeOptions {
 }
 
 /// Runs `serve` until it is told to end.
-pub async fn run(options: ServeOptions) -> Result<(), DaemonError> {
+pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
     let mut signals = Signals::listen()?;
+    let passed = std::mem::take(&mut options.passed);
     let layout = &options.layout;
     lock::make_directories(layout)?;
     layout.check_sockets()?;
@@ -60,18 +69,33 @@ pub async fn run(options: ServeOptions) -> Result<(), DaemonError> {
     let (settings_sender, settings_seen) = watch::channel(Arc::new(settings));
     let (listen_sender, listen_seen) = watch::channel(Vec::new());
     let site = Arc::new(site(&options, database, settings_seen, listen_seen));
-    let wanted = wanted_listeners(&options, &site.settings.borrow());
-    let listeners = listeners::obtain(&layout.front_socket(), &wanted).await?;
+    let wanted = wanted_listeners(&options, &site.settings.borrow(), &addresses(&passed));
+    if wanted.is_empty() && !passed.is_empty() {
+        tracing::warn!("sockets were passed, but there is to be no front: they are closed");
+    }
+    let listeners = listeners::obtain(&site, &wanted, passed).await?;
     listen_sender.send_replace(listeners.addresses());
     let fleet = Fleet::start(Arc::clone(&site)).await?;
     let front = front::Supervisor::start(&site, listeners);
     let watcher = watcher::start(Arc::clone(&fleet), settings_sender)?;
-    let api = tokio::spawn(control::serve(control, Arc::clone(&fleet)));
+    let outbox = tokio::spawn(site.outbox.clone().run());
+    let keyring = Arc::new(control::Keyring::new(Arc::clone(&site)));
+    if let Err(error) = keyring.write().await {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(
+            error,
+            "file of the keys can't be set right; sshd lets in whom it let in before"
+        );
+    }
+    let api = tokio::spawn(control::serve(control, Arc::clone(&fleet), keyring));
 
     say_ready(&site);
+    notice::tell(Notice::Ready);
     let end = signals.next().await;
+    notice::tell(Notice::Stopping);
     tracing::info!(?end, "server ends");
     api.abort();
+    outbox.abort();
     drop(watcher);
     match end {
         End::LeaveRunning => front.leave(),
@@ -94,6 +118,7 @@ fn site(
     let builds = settings.borrow().parallel_builds();
     Site {
         layout: options.layout.clone(),
+        outbox: Outbox::new(database.clone(), settings.clone()),
         database,
         executable: options.executable.clone(),
         environment: environment::base(std::env::vars_os()),
@@ -104,13 +129,20 @@ fn site(
     }
 }
 
-fn wanted_listeners(options: &ServeOptions, settings: &ServerSettings) -> Vec<SocketAddr> {
+/// Where the front is to listen: what was passed and what was typed, else what the settings say.
+fn wanted_listeners(
+    options: &ServeOptions,
+    settings: &ServerSettings,
+    passed: &[SocketAddr],
+) -> Vec<SocketAddr> {
     if options.no_front || (!settings.front && options.listen.is_empty()) {
-        Vec::new()
-    } else if options.listen.is_empty() {
+        return Vec::new();
+    }
+    let explicit = [passed, &options.listen].concat();
+    if explicit.is_empty() {
         settings.listen.clone()
     } else {
-        options.listen.clone()
+        explicit
     }
 }
 
@@ -179,5 +211,43 @@ impl Signals {
             _ = self.terminate.recv() => End::LeaveRunning,
             _ = self.interrupt.recv() => End::StopAll,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paths::Surroundings;
+
+    fn wanted(listen: &[u16], no_front: bool, settings: &str, passed: &[u16]) -> Vec<u16> {
+        let at = |port: &u16| SocketAddr::from(([127, 0, 0, 1], *port));
+        let home = std::path::Path::new("/h");
+        let options = ServeOptions {
+            layout: Layout::choose(Some(home), &Surroundings::default()).unwrap(),
+            listen: listen.iter().map(at).collect(),
+            passed: Vec::new(),
+            no_front,
+            executable: PathBuf::new(),
+        };
+        let settings = ServerSettings::parse(home, settings.as_bytes()).unwrap();
+        let passed: Vec<_> = passed.iter().map(at).collect();
+        let wanted = wanted_listeners(&options, &settings, &passed);
+        wanted.iter().map(SocketAddr::port).collect()
+    }
+
+    #[test]
+    fn passed_sockets_take_the_place_of_the_settings() {
+        let settings = "listen = [\"127.0.0.1:3\"]";
+        assert_eq!(wanted(&[], false, settings, &[]), [3]);
+        assert_eq!(wanted(&[], false, settings, &[80]), [80]);
+        assert_eq!(wanted(&[1], false, settings, &[]), [1]);
+        assert_eq!(wanted(&[1], false, settings, &[80]), [80, 1]);
+    }
+
+    #[test]
+    fn no_front_means_no_listener_whatever_was_passed() {
+        assert!(wanted(&[], true, "", &[80]).is_empty());
+        assert!(wanted(&[], false, "front = false", &[80]).is_empty());
+        assert_eq!(wanted(&[1], false, "front = false", &[80]), [80, 1]);
     }
 }

@@ -88,6 +88,30 @@ pub(super) fn check(
     })
 }
 
+/// Whether the branch has ever named what a push says it names. git compares that for other refs; here it may also be
+/// what the branch named before a deploy that the pusher has not heard of.
+pub(super) fn knows(app: &App, seen: Option<&CommitId>) -> Result<Result<(), Refused>, GitError> {
+    let repo = Repo::open(&app.repo)?;
+    let now = repo.branch_commit(&app.branch)?;
+    let known = match (seen, &now) {
+        (None, _) => true, // it was new to the pusher
+        (Some(_), None) => false,
+        (Some(seen), Some(now)) => {
+            seen == now || repo.is_commit(seen) && repo.is_ancestor(seen, now)?
+        }
+    };
+    Ok(if known {
+        Ok(())
+    } else {
+        let there = now.as_ref().map_or("nothing", CommitId::short);
+        let seen = seen.map_or("nothing", CommitId::short);
+        Err(Refused {
+            reason: format!("{} names {there}, not {seen} as the push says", app.branch),
+            hints: vec!["git fetch, look at it, and push again".to_owned()],
+        })
+    })
+}
+
 fn not_contained(app: &App, commit: &CommitId, now: Option<&CommitId>, force: &Force) -> Refused {
     let (branch, new) = (&app.branch, commit.short());
     let there = now.map_or("nothing", CommitId::short);

@@ -2,6 +2,12 @@
 
 use tokio::sync::watch;
 
+use super::branch::BranchMove;
+use crate::report::{Failure, Phase};
+
+/// How the cause of a deploy begins that somebody has given up.
+pub(super) const CANCELLED: &str = "cancelled";
+
 /// Why a deploy is given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Why {
@@ -49,4 +55,28 @@ impl Cancelled {
             None => std::future::pending().await,
         }
     }
+}
+
+/// What those are told whose deploy is given up in this phase.
+pub(super) fn given_up(branch: &BranchMove, phase: Phase, why: &Why) -> Failure {
+    match why {
+        Why::Stopping => stopping_failure(branch),
+        Why::Wished { by } => {
+            let by = by
+                .as_ref()
+                .map_or_else(String::new, |by| format!(" by {by}"));
+            Failure::new(phase, format!("{CANCELLED}{by}"))
+                .hint("push the same commit again to deploy it after all")
+        }
+    }
+}
+
+/// What those are told whose deploy is given up because the app or the server is being stopped.
+pub(super) fn stopping_failure(branch: &BranchMove) -> Failure {
+    let hint = if branch.is_gated() {
+        "push again when the server is back, unless the app was destroyed"
+    } else {
+        "it is deployed when the server is started again, unless the app was destroyed"
+    };
+    Failure::new(Phase::Receive, "the app is being stopped").hint(hint)
 }

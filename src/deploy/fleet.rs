@@ -2,6 +2,8 @@
 
 mod create;
 mod error;
+mod push;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,17 +11,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 pub use create::{Created, Wanted};
 pub use error::FleetError;
+pub use push::{PushAnswer, Pushed};
 
-use super::branch::{BranchMove, Force, Refused};
+use super::branch::BranchMove;
+use super::cancel::CANCELLED;
 use super::journal::Journal;
-use super::pipeline::CANCELLED;
 use super::recovery;
 use super::site::Site;
 use super::status::AppStatus;
 use super::worker::{Answer, Handle, Wish};
 use crate::git::Repo;
-use crate::ids::{AppName, CommitId, DeployNumber, HostName};
-use crate::push::{PushOptions, PushStage, RefUpdate, sort};
+use crate::ids::{AppName, CommitId, DeployNumber, HostName, ReleaseNumber};
+use crate::push::PushOptions;
 use crate::report::Origin;
 use crate::state::{App, Deploy, DeployState, Release};
 
@@ -28,26 +31,6 @@ use crate::state::{App, Deploy, DeployState, Release};
 pub struct Fleet {
     site: Arc<Site>,
     workers: RwLock<BTreeMap<AppName, Handle>>,
-}
-
-/// What somebody pushes.
-#[derive(Debug, Clone)]
-pub struct Pushed {
-    /// The refs.
-    pub updates: Vec<RefUpdate>,
-    /// How he wants it done.
-    pub options: PushOptions,
-    /// Whether git asks before the branch moves, or tells afterwards.
-    pub stage: PushStage,
-}
-
-/// What becomes of a push.
-#[derive(Debug)]
-pub struct PushAnswer {
-    /// What the pusher is to be told of the refs that don't deploy, a line each.
-    pub notes: Vec<String>,
-    /// What becomes of the deploy branch, if the push moved it.
-    pub answer: Option<Answer>,
 }
 
 impl Fleet {
@@ -79,13 +62,27 @@ impl Fleet {
 
     /// Sets the app's hooks right: the binary or the sockets may have moved since they were put in.
     async fn link(&self, app: &App) {
+        if let Err(error) = self.put_hooks(app).await {
+            tracing::error!(app = %app.name, error = &error as &dyn std::error::Error, "hooks can't be set right");
+        }
+    }
+
+    /// Puts the hooks in, with the gate as the app has it.
+    async fn put_hooks(&self, app: &App) -> Result<(), FleetError> {
         let (repo, link) = (
             app.repo.clone(),
             create::link(&self.site.layout, app, &self.site.executable),
         );
-        if let Err(error) = blocking(move || crate::git::hooks::install(&repo, &link)).await {
-            tracing::error!(app = %app.name, error = &error as &dyn std::error::Error, "hooks can't be set right");
-        }
+        let path = self.site.path();
+        let gate = app.gate;
+        blocking(move || {
+            if gate && let Some(reason) = create::too_old_for_gate(&path) {
+                return Err(FleetError::NoGate(reason));
+            }
+            crate::git::hooks::install(&repo, &link)?;
+            Ok(())
+        })
+        .await
     }
 
     /// Where everything lies, and what else all apps share.
@@ -137,56 +134,12 @@ impl Fleet {
         Ok(all)
     }
 
-    /// Somebody pushes.
-    pub async fn push(&self, name: &AppName, push: Pushed) -> Result<PushAnswer, FleetError> {
-        let app = self.app(name).await?;
-        let sorted = sort(&push.updates, &app.branch);
-        let Some((from, commit)) = sorted.deploy else {
-            return Ok(PushAnswer {
-                notes: sorted.notes,
-                answer: None,
-            });
-        };
-        let branch = match push.stage {
-            PushStage::Moved if app.gate => {
-                // The pusher has read the verdict already. If the gate has missed it, levels are what counts.
-                self.look(name);
-                return Ok(PushAnswer {
-                    notes: sorted.notes,
-                    answer: None,
-                });
-            }
-            PushStage::Moved => BranchMove::Settled,
-            PushStage::Gate => match allowed_force(&app, &push.options, from.clone()) {
-                Ok(force) => BranchMove::Gated(force),
-                Err(refused) => {
-                    return Ok(PushAnswer {
-                        notes: sorted.notes,
-                        answer: Some(Answer::Refused(refused)),
-                    });
-                }
-            },
-        };
-        let wish = Wish::Commit {
-            subject: subject(&app, &commit).await?,
-            commit,
-            from,
-            origin: Origin::Push,
-            branch,
-            options: push.options,
-        };
-        let answer = self.ask(name, wish).await?;
-        Ok(PushAnswer {
-            notes: sorted.notes,
-            answer: Some(answer),
-        })
-    }
-
     /// Somebody wants this revision deployed; the deploy branch, where none is named.
     pub async fn deploy(
         &self,
         name: &AppName,
         revision: Option<String>,
+        by: Option<String>,
     ) -> Result<Answer, FleetError> {
         let app = self.app(name).await?;
         let (repo, revision) = (
@@ -204,6 +157,7 @@ impl Fleet {
                 origin: Origin::Command,
                 branch: BranchMove::Follows,
                 options: PushOptions::default(),
+                by,
             },
         )
         .await
@@ -233,9 +187,19 @@ impl Fleet {
         }))
     }
 
+    /// A release that was built before is to be live: this one, or else the last that was.
+    pub async fn roll_back(
+        &self,
+        name: &AppName,
+        to: Option<ReleaseNumber>,
+        by: Option<String>,
+    ) -> Result<Answer, FleetError> {
+        self.ask(name, Wish::Rollback { to, by }).await
+    }
+
     /// The live release is to be started afresh.
-    pub async fn restart(&self, name: &AppName) -> Result<Answer, FleetError> {
-        self.ask(name, Wish::FreshStart).await
+    pub async fn restart(&self, name: &AppName, by: Option<String>) -> Result<Answer, FleetError> {
+        self.ask(name, Wish::FreshStart { by }).await
     }
 
     /// The app is to have this many instances, now and from now on.
@@ -266,19 +230,20 @@ impl Fleet {
 
     /// Leads a host name to the app.
     pub async fn add_host(&self, name: &AppName, host: HostName) -> Result<App, FleetError> {
-        self.change_hosts(name, move |database, app| database.add_host(app, &host))
+        self.change(name, move |database, app| database.add_host(app, &host))
             .await
     }
 
     /// Takes a host name from the app.
     pub async fn remove_host(&self, name: &AppName, host: HostName) -> Result<App, FleetError> {
-        self.change_hosts(name, move |database, app| {
+        self.change(name, move |database, app| {
             database.remove_host(app, &host).map(drop)
         })
         .await
     }
 
-    async fn change_hosts(
+    /// Changes what is remembered of an app, and tells its worker.
+    async fn change(
         &self,
         name: &AppName,
         change: impl FnOnce(&crate::state::Database, &AppName) -> Result<(), crate::state::StateError>
@@ -356,25 +321,6 @@ impl Fleet {
             .get(name)
             .cloned()
             .ok_or_else(|| crate::state::StateError::NoApp(name.clone()).into())
-    }
-}
-
-/// What a pusher may leave behind: nothing, unless he says so and the app allows it.
-fn allowed_force(
-    app: &App,
-    options: &PushOptions,
-    seen: Option<CommitId>,
-) -> Result<Force, Refused> {
-    match (options.force, app.allow_force) {
-        (false, _) => Ok(Force::No),
-        (true, true) => Ok(Force::Over(vec![seen])),
-        (true, false) => Err(Refused {
-            reason: "-o force is not allowed for this app".to_owned(),
-            hints: vec![format!(
-                "allow it on the server: handover app set {} force on",
-                app.name
-            )],
-        }),
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::journal::Journal;
 use crate::config::AppFiles;
-use crate::ids::{CommitId, DeployNumber, GenerationNumber, ReleaseNumber};
+use crate::ids::{CommitId, GenerationNumber, ReleaseNumber};
 use crate::keep::{KeepEvent, Keeper, Watch};
 use crate::report::Failure;
 use crate::time::Timestamp;
@@ -34,8 +34,6 @@ pub(in crate::deploy) struct Live {
     pub release: ReleaseNumber,
     /// The commit that the release was built from.
     pub commit: CommitId,
-    /// The deploy that started it, where that is known.
-    pub deploy: Option<DeployNumber>,
     /// What runs it.
     pub keeper: Arc<Keeper>,
     /// Since when it serves.

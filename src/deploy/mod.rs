@@ -6,6 +6,7 @@
 //!                                           ─► branch                 whether and when the branch is moved
 //!                                           ─► trial                  whether a new version stays up
 //!                                           ─► journal                what is told of it
+//!                                           ─► told (pure)            what the webhook is told
 //!   recovery                                                          what is found at a start
 //! ```
 
@@ -20,9 +21,11 @@ mod pipeline;
 mod queue;
 mod recovery;
 mod retire;
+pub mod settings;
 pub mod site;
 mod stage;
 pub mod status;
+mod told;
 mod trial;
 pub mod turns;
 pub mod worker;

@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 
 use super::branch::{self, BranchMove, Moved};
-use super::cancel::{Cancelled, Why};
+use super::cancel::{Cancelled, given_up};
 use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::{Live, NewlyLive, Ready, Replaced, Startable};
@@ -29,9 +29,6 @@ use crate::push::{PushOptions, Verbosity};
 use crate::report::{EventKind, Failure, Phase};
 use crate::state::{App, NewDeploy, Release};
 use crate::time::Took;
-
-/// How the cause of a deploy begins that somebody has given up.
-pub(super) const CANCELLED: &str = "cancelled";
 
 /// What a deploy is to do.
 #[derive(Debug)]
@@ -88,7 +85,7 @@ pub(super) fn spawn(site: Arc<Site>, order: Order, cancelled: Cancelled) -> Join
 async fn run(mut stage: Stage, mut cancelled: Cancelled) -> Outcome {
     let prepared = tokio::select! {
         biased;
-        why = cancelled.wished() => Err(given_up(&stage, &why)),
+        why = cancelled.wished() => Err(given_up(&stage.order.branch, stage.journal().under_way(), &why)),
         prepared = prepare(&mut stage) => prepared,
     };
     match swap(&mut stage, prepared).await {
@@ -111,29 +108,6 @@ async fn swap(
     let newly = swapped.drain(stage).await;
     let moved = branch::follow(stage, before).await;
     Ok((newly, moved))
-}
-
-fn given_up(stage: &Stage, why: &Why) -> Failure {
-    match why {
-        Why::Stopping => stopping_failure(&stage.order.branch),
-        Why::Wished { by } => {
-            let by = by
-                .as_ref()
-                .map_or_else(String::new, |by| format!(" by {by}"));
-            Failure::new(stage.journal().under_way(), format!("{CANCELLED}{by}"))
-                .hint("push the same commit again to deploy it after all")
-        }
-    }
-}
-
-/// What those are told whose deploy is given up because the app or the server is being stopped.
-pub(super) fn stopping_failure(branch: &BranchMove) -> Failure {
-    let hint = if branch.is_gated() {
-        "push again when the server is back, unless the app was destroyed"
-    } else {
-        "it is deployed when the server is started again, unless the app was destroyed"
-    };
-    Failure::new(Phase::Receive, "the app is being stopped").hint(hint)
 }
 
 /// Everything before the swap.

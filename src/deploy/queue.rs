@@ -11,7 +11,7 @@
 //!
 //! Owned by the app's worker.
 
-use crate::ids::{CommitId, DeployNumber};
+use crate::ids::{CommitId, DeployNumber, ReleaseNumber};
 
 /// What a deploy is to bring about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(super) enum Goal {
     Commit(CommitId),
     /// The live release has been started afresh.
     FreshStart,
+    /// This release, which was built before, is live.
+    Release(ReleaseNumber),
 }
 
 /// A deploy in the queue.
@@ -60,7 +62,7 @@ impl Queue {
         match (&self.running, &self.waiting) {
             (None, _) => Admission::Run,
             (_, Some(waiting)) if waiting.goal == *goal => Admission::Join(waiting.number),
-            (Some(running), None) if running.goal == *goal && matches!(goal, Goal::Commit(_)) => {
+            (Some(running), None) if running.goal == *goal && !matches!(goal, Goal::FreshStart) => {
                 Admission::Join(running.number)
             }
             (Some(running), waiting) => Admission::Wait {

@@ -1,8 +1,9 @@
 //! What is found at a start, and how the database, `live.sock` and the keepers are made to agree.
 
+mod cut_off;
+
 use std::sync::Arc;
 
-use super::branch;
 use super::fleet::{FleetError, blocking};
 use super::launch::{Live, Replaced};
 use super::retire::Ended;
@@ -14,7 +15,7 @@ use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::Keeper;
 use crate::paths::AppPaths;
 use crate::slot;
-use crate::state::{App, Database, Deploy, DeployState, Generation, GenerationState, Release};
+use crate::state::{App, Generation, GenerationState, Release};
 use crate::time::{Timestamp, now};
 
 /// What of an app was found running.
@@ -60,7 +61,6 @@ fn judge(state: GenerationState, is_live: bool, keeper_lives: bool) -> Verdict {
 /// Finds what runs of an app and makes database, sockets and directories agree with it.
 pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetError> {
     let paths = site.layout.app(&app.name);
-    let open = open_deploys(site, app).await?;
     end_strays(app, &paths).await;
     let (name, database) = (app.name.clone(), site.database.clone());
     let (rows, releases) = database
@@ -70,46 +70,14 @@ pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetE
         let paths = paths.clone();
         blocking(move || slot::live(&paths)).await
     };
+    cut_off::end_open_deploys(site, app, &rows, leads_to).await?;
     let mut found = Found::default();
     for row in rows {
         recover_generation(site, app, &paths, &row, leads_to, &releases, &mut found).await?;
     }
-    end_open_deploys(site, app, open, found.live.as_ref()).await?;
     let keep: Vec<ReleaseNumber> = releases.iter().map(|release| release.number).collect();
     blocking(move || sweep(&paths, &keep)).await;
     Ok(found)
-}
-
-async fn open_deploys(site: &Site, app: &App) -> Result<Vec<Deploy>, FleetError> {
-    let name = app.name.clone();
-    let open = move |database: &Database| database.open_deploys(&name);
-    Ok(site.database.run(open).await?)
-}
-
-/// Deploys that were cut off when the server ended. One of them may be what serves: it was cut off after its swap, and
-/// the branch may have yet to follow.
-async fn end_open_deploys(
-    site: &Site,
-    app: &App,
-    open: Vec<Deploy>,
-    live: Option<&Live>,
-) -> Result<(), FleetError> {
-    for deploy in open {
-        let live = live.filter(|live| live.deploy == Some(deploy.number));
-        let state = live.map_or(DeployState::Interrupted, |live| DeployState::Live {
-            release: live.release,
-        });
-        tracing::warn!(app = %app.name, deploy = %deploy.number, state = state.name(), "deploy was cut off when the server ended");
-        if deploy.moves_branch && live.is_some() {
-            let (app, from, to) = (app.clone(), deploy.from.clone(), deploy.commit.clone());
-            let moved = blocking(move || branch::catch_up(&app, from.as_ref(), &to)).await;
-            tracing::info!(app = %deploy.branch, ?moved, "branch follows what is live");
-        }
-        let (name, number) = (app.name.clone(), deploy.number);
-        let ended = move |database: &Database| database.set_deploy(&name, number, &state);
-        site.database.run(ended).await?;
-    }
-    Ok(())
 }
 
 /// Nothing is installed or built yet: what does so was left by a server that was killed, and would write into
@@ -203,7 +171,6 @@ async fn adopt(
         generation: row.number,
         release: release.number,
         commit: release.commit.clone(),
-        deploy: Some(row.deploy),
         keeper,
         since: row.since,
     }))
@@ -362,6 +329,7 @@ mod tests {
             commit: "a".repeat(40).parse().unwrap(),
             subject: String::new(),
             deploy: crate::ids::DeployNumber(number),
+            pushed_by: None,
             built_at: now(),
             message: None,
         };

@@ -12,6 +12,7 @@ use crate::config::ServerSettings;
 use crate::ids::{AppName, GenerationNumber, HostName};
 use crate::paths::Layout;
 use crate::state::Database;
+use crate::webhook::Outbox;
 
 /// How the front finds an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +42,18 @@ pub struct Site {
     pub listen: watch::Receiver<Vec<SocketAddr>>,
     /// How the front finds each app; workers keep their own entry true.
     pub routes: watch::Sender<BTreeMap<AppName, AppRoute>>,
+    /// What waits to be told to webhooks.
+    pub outbox: Outbox,
     /// How many deploys may check out, install and build at once.
     pub builds: Arc<Turns>,
 }
 
 impl Site {
+    /// Where programs are looked for.
+    pub fn path(&self) -> String {
+        self.environment.get("PATH").cloned().unwrap_or_default()
+    }
+
     /// Where an app with these host names is reached: what the settings say, else where the front serves it.
     pub fn urls(&self, hosts: &[HostName]) -> Vec<String> {
         let settings = self.settings.borrow();

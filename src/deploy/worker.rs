@@ -10,6 +10,8 @@
 
 mod ask;
 mod ended;
+mod gate;
+mod rollback;
 mod status;
 mod swap_back;
 
@@ -22,11 +24,11 @@ use tokio::sync::{mpsc, oneshot};
 pub use ask::{Answer, Wish};
 
 use super::branch::BranchMove;
-use super::cancel::{Cancel, Why};
+use super::cancel::{Cancel, Why, stopping_failure};
 use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::{Live, Replaced};
-use super::pipeline::{Outcome, stopping_failure};
+use super::pipeline::Outcome;
 use super::queue::Queue;
 use super::recovery::Found;
 use super::retire::Ended;
@@ -39,7 +41,7 @@ use crate::paths::AppPaths;
 use crate::push::PushOptions;
 use crate::report::{EventKind, Failure};
 use crate::slot;
-use crate::state::{App, DeployState, NewDeploy, StateError};
+use crate::state::{App, DeployState, NewDeploy, Release, StateError};
 
 /// How soon a lost generation is started again after a fresh start that failed; doubled each time, up to a minute.
 const REVIVE_AFTER: Duration = Duration::from_secs(2);
@@ -148,6 +150,8 @@ struct Ticket {
     wanted: NewDeploy,
     branch: BranchMove,
     options: PushOptions,
+    /// The release to go back to, where that is what was asked for.
+    release: Option<Release>,
     asked: Instant,
 }
 

@@ -114,6 +114,14 @@ pub enum GitError {
         #[source]
         source: git2::Error,
     },
+    /// A tree that no git has written.
+    #[error("read the tree {tree}: it was not written by git: {why}")]
+    BrokenTree {
+        /// Its id.
+        tree: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The path names no regular file.
     #[error("read `{path}` in {commit}: it is not a regular file", commit = commit.short())]
     NotAFile {

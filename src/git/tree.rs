@@ -7,6 +7,7 @@ use git2::{ObjectType, Oid};
 use super::error::GitError;
 use super::repo::Repo;
 use crate::ids::CommitId;
+use crate::report::clean_line;
 
 /// The id of a tree or blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,9 +38,20 @@ impl Repo {
 
     /// The entries of one tree object, in its own order; subtrees are not entered.
     pub fn read_tree(&self, id: ObjectId) -> Result<Vec<RawEntry>, GitError> {
-        let tree = self.git.find_tree(id.0).map_err(|source| GitError::Read {
-            what: format!("the tree {id}"),
-            source,
+        let tree = self.git.find_tree(id.0).map_err(|source| {
+            if source.code() == git2::ErrorCode::GenericError
+                && source.class() == git2::ErrorClass::Tree
+            {
+                let why = source.message().rsplit(": ").next().unwrap_or_default();
+                return GitError::BrokenTree {
+                    tree: id.to_string(),
+                    why: clean_line(why.as_bytes()),
+                };
+            }
+            GitError::Read {
+                what: format!("the tree {id}"),
+                source,
+            }
         })?;
         let entries = tree.iter().map(|entry| RawEntry {
             name: entry.name_bytes().to_vec(),

@@ -14,7 +14,7 @@ use crate::build::{Limits, StepFailure, inspect};
 use crate::control::Outcome;
 use crate::git::Repo;
 use crate::git::hooks::{self, Link};
-use crate::push::{PushOptions, REFS_MAX, RefUpdate, check_name};
+use crate::push::{PushOptions, REFS_MAX, RefUpdate, check_name, named_twice};
 use crate::report::Phase;
 
 /// Why a push is not let in.
@@ -86,6 +86,9 @@ fn judge(repo: &Path, link: &Link, input: &[u8]) -> Result<(), Refusal> {
     PushOptions::parse(&options_of_git()).map_err(|error| Refusal::new(error.to_string()))?;
     check_names(input)?;
     let updates = updates(input).map_err(|error| Refusal::new(error.to_string()))?;
+    if let Some(name) = named_twice(&updates) {
+        return Err(Refusal::new(format!("the push names {name} twice")));
+    }
     let branch = format!("refs/heads/{}", link.branch);
     for update in updates.iter().filter(|update| update.name == branch) {
         check_deploy(repo, link, update)?;
@@ -137,7 +140,8 @@ fn check_deploy(repo: &Path, link: &Link, update: &RefUpdate) -> Result<(), Refu
         let reason = format!("{} is not a commit", update.new.short());
         return Err(Refusal::new(reason).hint("push a commit: a tag of it won't do"));
     }
-    let releases = existing(&link.home.join("apps").join(link.app.as_str()));
+    let app = link.home.join("apps").join(link.app.as_str());
+    let releases = existing(&app.join("releases"));
     let inspected = inspect(&opened, &update.new, &releases, &Limits::default());
     inspected
         .map(drop)

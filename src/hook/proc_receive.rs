@@ -23,12 +23,11 @@ pub async fn proc_receive(repo: &Path) -> Result<Outcome, HookError> {
     let mut answers = Vec::with_capacity(asked.updates.len());
     let mut deployed = false;
     for update in &asked.updates {
-        let answer = match refused(&link, update, deployed) {
-            Some(reason) => Answer::Refused(reason),
-            None => {
-                deployed = true;
-                decide(&link, update, &asked.options, &mut output).await
-            }
+        let answer = if let Some(reason) = refused(&link, update, deployed) {
+            Answer::Refused(reason)
+        } else {
+            deployed = true;
+            decide(&link, update, &asked.options, &mut output).await
         };
         answers.push(answer);
     }

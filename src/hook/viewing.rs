@@ -25,7 +25,7 @@ pub(super) struct Verdict {
 /// Hands a push to `serve` and shows what happens until its verdict.
 pub(super) async fn hand_over(link: &Link, push: Push, output: &mut PusherOutput) -> Verdict {
     let path = format!("/v1/apps/{}/push", link.app);
-    let answer = Client::new(link.control.clone())
+    let answer = Client::for_hook(link.control.clone())
         .lines(Method::POST, &path, &push)
         .await;
     match answer {

@@ -6,6 +6,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::libc;
 use nix::sys::signal::Signal;
@@ -46,6 +48,14 @@ impl Identity {
             (stat.start_time == self.start_time && !stat.is_dead()).then_some(())
         };
         same_process().is_some() && boot_id().is_ok_and(|boot| boot == self.boot_id)
+    }
+
+    /// Whether the process runs the very file that has this name now: not one that had it before.
+    pub fn runs(&self, program: &Path) -> io::Result<bool> {
+        // The link leads to the file even when its name is gone.
+        let running = std::fs::metadata(format!("/proc/{}/exe", self.pid))?;
+        let named = std::fs::metadata(program)?;
+        Ok((running.dev(), running.ino()) == (named.dev(), named.ino()))
     }
 }
 

@@ -10,5 +10,5 @@ mod stage;
 pub use names::{NameError, REFS_MAX, check_name};
 pub use options::{OptionError, PushOptions, Verbosity};
 pub use proc_receive::{Answer, Conversation, ProtocolError};
-pub use refs::{RefError, RefUpdate, Sorted, sort};
+pub use refs::{RefError, RefUpdate, Sorted, named_twice, sort};
 pub use stage::PushStage;

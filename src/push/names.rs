@@ -72,7 +72,8 @@ pub fn check_name(raw: &[u8]) -> Result<&str, NameError> {
     if !PLACES.iter().any(|place| name.starts_with(place)) {
         return Err(NameError::Place(shown()));
     }
-    if !is_ref_name(name) {
+    // As in git, no branch is called like what points to one.
+    if !is_ref_name(name) || name == "refs/heads/HEAD" {
         return Err(NameError::Git(shown()));
     }
     if name.split('/').any(|part| part.starts_with('-')) {
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn others_are_refused_each_with_its_reason_in_one_line() {
         let long = format!("refs/heads/{}", "a".repeat(300));
-        let names: [&[u8]; 20] = [
+        let names: [&[u8]; 21] = [
             b"refs/heads/../../../evil",
             b"refs/heads/-x",
             b"refs/heads/a/-x",
@@ -135,6 +136,7 @@ mod tests {
             b"refs/heads/a..b",
             b"refs/heads/a//b",
             b"refs/heads/a/",
+            b"refs/heads/HEAD",
             b"refs/heads/\xff",
             b"refs/remotes/origin/main",
             b"main",

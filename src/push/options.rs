@@ -50,6 +50,12 @@ pub enum OptionError {
     /// It says something, and should not.
     #[error("the push option `{0}` takes no value; write -o {0}")]
     Value(&'static str),
+    /// Bytes that steer a terminal, or end a line.
+    #[error("the push option `{0}` holds control characters")]
+    Control(String),
+    /// Said twice, and only one can be meant.
+    #[error("the push option `message` is given twice; give one")]
+    TwoMessages,
     /// A message without words.
     #[error("the push option `message` has no words; write -o message=\"Add the basket\"")]
     NoMessage,
@@ -83,6 +89,9 @@ impl PushOptions {
         }
         let unknown = || OptionError::Unknown(shown(raw));
         let text = std::str::from_utf8(raw).map_err(|_| unknown())?;
+        if text.contains(char::is_control) {
+            return Err(OptionError::Control(shown(raw)));
+        }
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
@@ -93,6 +102,7 @@ impl PushOptions {
             "no-cache" => self.no_cache = flag("no-cache")?,
             "verbose" => self.speak(flag("verbose")?, Verbosity::Verbose)?,
             "quiet" => self.speak(flag("quiet")?, Verbosity::Quiet)?,
+            "message" if self.message.is_some() => return Err(OptionError::TwoMessages),
             "message" => self.message = Some(message(value)?),
             _ => return Err(unknown()),
         }
@@ -136,13 +146,7 @@ mod tests {
 
     #[test]
     fn each_option_is_understood() {
-        let options = parse(&[
-            "force",
-            "no-cache",
-            "verbose",
-            "message= Add the basket \u{7}",
-        ])
-        .unwrap();
+        let options = parse(&["force", "no-cache", "verbose", "message= Add the basket "]).unwrap();
         assert!(options.force && options.no_cache);
         assert_eq!(options.verbosity, Verbosity::Verbose);
         assert_eq!(options.message.as_deref(), Some("Add the basket"));
@@ -152,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_unknown_option_is_refused_with_the_list() {
-        for option in ["froce", "", "x=1;admin=true", "FORCE", "a\nb", "\u{1b}[31m"] {
+        for option in ["froce", "", "x=1;admin=true", "FORCE", " force"] {
             let error = parse(&[option]).unwrap_err().to_string();
             assert!(
                 error.ends_with("there are: force, no-cache, verbose, quiet, message=…"),
@@ -163,7 +167,24 @@ mod tests {
     }
 
     #[test]
+    fn control_characters_are_refused_and_not_shown() {
+        for option in [
+            "a\nb",
+            "message=a\nok refs/heads/main",
+            "message=\u{1b}[31m",
+        ] {
+            let error = parse(&[option]).unwrap_err();
+            assert!(matches!(error, OptionError::Control(_)), "{error}");
+            assert!(!error.to_string().contains(char::is_control), "{error}");
+        }
+    }
+
+    #[test]
     fn values_and_contradictions_are_refused() {
+        assert_eq!(
+            parse(&["message=a", "message=b"]),
+            Err(OptionError::TwoMessages)
+        );
         assert_eq!(parse(&["force=yes"]), Err(OptionError::Value("force")));
         assert_eq!(parse(&["message"]), Err(OptionError::NoMessage));
         assert_eq!(

@@ -1,5 +1,6 @@
 //! The refs of a push, as git tells them to hooks: `<old> <new> <name>`.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,14 @@ pub fn sort(updates: &[RefUpdate], branch: &str) -> Sorted {
     sorted
 }
 
+/// A name that the push has more than once, if there is one. No git sends that, and what is answered for one of the two
+/// would be taken for both.
+pub fn named_twice(updates: &[RefUpdate]) -> Option<&str> {
+    let mut seen = HashSet::new();
+    let mut names = updates.iter().map(|update| update.name.as_str());
+    names.find(|name| !seen.insert(*name))
+}
+
 fn short_name(name: &str) -> &str {
     name.strip_prefix("refs/heads/")
         .or_else(|| name.strip_prefix("refs/tags/"))
@@ -153,6 +162,19 @@ mod tests {
                 "{sorted:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_is_found() {
+        let (one, other) = (
+            update('0', '3', "refs/heads/a"),
+            update('0', '3', "refs/heads/b"),
+        );
+        assert_eq!(named_twice(&[one.clone(), other.clone()]), None);
+        assert_eq!(
+            named_twice(&[one.clone(), other, one]),
+            Some("refs/heads/a")
+        );
     }
 
     #[test]

@@ -111,6 +111,8 @@ pub enum Origin {
     Restart,
     /// A version that kept crashing after its swap: back to the release before.
     SwapBack,
+    /// `handover rollback`: a release that was built before.
+    Rollback,
 }
 
 impl Origin {
@@ -122,6 +124,7 @@ impl Origin {
             Self::Ref => "ref",
             Self::Restart => "restart",
             Self::SwapBack => "swap_back",
+            Self::Rollback => "rollback",
         }
     }
 }
@@ -130,12 +133,13 @@ impl std::str::FromStr for Origin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const ALL: [Origin; 5] = [
+        const ALL: [Origin; 6] = [
             Origin::Push,
             Origin::Command,
             Origin::Ref,
             Origin::Restart,
             Origin::SwapBack,
+            Origin::Rollback,
         ];
         ALL.into_iter()
             .find(|origin| origin.name() == text)
@@ -162,6 +166,9 @@ pub enum EventKind {
         /// What the pusher said about it, cleaned.
         #[serde(default)]
         message: Option<String>,
+        /// Who asked for it, where that is known: the name of a key, or of a user of the server's machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// It can't begin yet.
     Waiting {

@@ -188,6 +188,7 @@ mod tests {
             to: to.parse().unwrap(),
             subject: "Add the basket".into(),
             message: None,
+            by: Some("ada".into()),
         };
         assert_eq!(
             lines(accepted)[0],

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use rusqlite::{Row, params};
 
-use super::database::{Database, parsed};
+use super::database::{Database, parsed, parsed_option};
 use super::error::StateError;
-use crate::ids::{AppName, DeployNumber, GenerationNumber, HostName, ReleaseNumber};
+use crate::ids::{
+    AppName, DeployNumber, GenerationNumber, HostName, ReleaseNumber, WebhookSecret, WebhookUrl,
+};
 use crate::time::{Timestamp, now};
 
 /// An app as it is remembered.
@@ -22,6 +24,8 @@ pub struct App {
     pub gate: bool,
     /// Whether a pusher may deploy a commit that does not contain what the branch names, with `-o force`.
     pub allow_force: bool,
+    /// Who is told how deploys end.
+    pub webhook: Option<Webhook>,
     /// How many instances, where `handover scale` has said so.
     pub instances: Option<u32>,
     /// The generation that `live.sock` should lead to.
@@ -30,6 +34,15 @@ pub struct App {
     pub hosts: Vec<HostName>,
     /// Since when it exists.
     pub created_at: Timestamp,
+}
+
+/// Who is told how deploys end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where deliveries are posted to.
+    pub url: WebhookUrl,
+    /// What they are signed with.
+    pub secret: WebhookSecret,
 }
 
 /// An app that is to be created.
@@ -139,6 +152,20 @@ impl Database {
         .map(drop)
     }
 
+    /// Remembers whether pushes wait for the verdict.
+    pub fn set_gate(&self, app: &AppName, gate: bool) -> Result<(), StateError> {
+        let sql = "UPDATE apps SET gate = ?2 WHERE name = ?1";
+        self.execute("set the gate", sql, params![app.as_str(), gate])
+            .map(drop)
+    }
+
+    /// Remembers whether pushes may force the branch.
+    pub fn set_allow_force(&self, app: &AppName, allow: bool) -> Result<(), StateError> {
+        let sql = "UPDATE apps SET allow_force = ?2 WHERE name = ?1";
+        self.execute("allow forced pushes", sql, params![app.as_str(), allow])
+            .map(drop)
+    }
+
     /// The number for the next release; it is used up only by [`Database::add_release`].
     pub fn next_release(&self, app: &AppName) -> Result<ReleaseNumber, StateError> {
         let sql = "SELECT next_release FROM apps WHERE name = ?1";
@@ -211,6 +238,7 @@ fn read_app(row: &Row<'_>) -> rusqlite::Result<App> {
         repo: PathBuf::from(row.get::<_, String>("repo")?),
         gate: row.get("gate")?,
         allow_force: row.get("allow_force")?,
+        webhook: read_webhook(row)?,
         instances: row.get("instances")?,
         live: row
             .get::<_, Option<u32>>("live_generation")?
@@ -218,6 +246,13 @@ fn read_app(row: &Row<'_>) -> rusqlite::Result<App> {
         hosts: Vec::new(),
         created_at: parsed(row, "created_at")?,
     })
+}
+
+/// Both columns are set, or neither is.
+pub(super) fn read_webhook(row: &Row<'_>) -> rusqlite::Result<Option<Webhook>> {
+    let url = parsed_option(row, "webhook_url")?;
+    let secret = parsed_option(row, "webhook_secret")?;
+    Ok(url.zip(secret).map(|(url, secret)| Webhook { url, secret }))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The one connection.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +26,7 @@ impl Database {
             path: path.to_owned(),
             source,
         };
+        keep_private(path)?;
         let mut connection = Connection::open(path).map_err(failed)?;
         configure(&connection).map_err(failed)?;
         check(&connection, path)?;
@@ -107,6 +110,23 @@ impl Database {
     ) -> Result<Option<T>, StateError> {
         Ok(self.rows(doing, sql, values, read)?.into_iter().next())
     }
+}
+
+/// Secrets lie in it: nobody else may read it. `SQLite` gives its other files the mode of this one.
+fn keep_private(path: &Path) -> Result<(), StateError> {
+    let failed = |source| StateError::Protect {
+        path: path.to_owned(),
+        source,
+    };
+    let mut options = std::fs::File::options();
+    let file = options
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    file.set_permissions(Permissions::from_mode(0o600))
+        .map_err(failed)
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {

@@ -1,8 +1,9 @@
 //! Deploys: every run of the phases, ended or not.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::database::{Database, parsed, parsed_option};
+use super::deliveries::{self, NewDelivery};
 use super::error::StateError;
 use crate::ids::{AppName, CommitId, DeployNumber, ReleaseNumber};
 use crate::report::{Origin, Phase};
@@ -85,6 +86,8 @@ pub struct Deploy {
     pub moves_branch: bool,
     /// What the pusher said about it.
     pub message: Option<String>,
+    /// Who asked for it, where that is known: the name of a key, or of a user of this machine.
+    pub pushed_by: Option<String>,
     /// Where it is, or how it ended.
     pub state: DeployState,
     /// When it was asked for.
@@ -110,6 +113,8 @@ pub struct NewDeploy {
     pub moves_branch: bool,
     /// What the pusher says about it.
     pub message: Option<String>,
+    /// Who asks for it, where that is known: the name of a key, or of a user of this machine.
+    pub by: Option<String>,
 }
 
 impl Database {
@@ -120,8 +125,8 @@ impl Database {
         number: DeployNumber,
         new: &NewDeploy,
     ) -> Result<(), StateError> {
-        let sql = "INSERT INTO deploys (app, number, origin, branch, commit_id, subject, from_id, state, began_at, moves_branch, message)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting', ?8, ?9, ?10)";
+        let sql = "INSERT INTO deploys (app, number, origin, branch, commit_id, subject, from_id, state, began_at, moves_branch, message, pushed_by)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting', ?8, ?9, ?10, ?11)";
         let from = new.from.as_ref().map(CommitId::as_str);
         let values = params![
             app.as_str(),
@@ -133,7 +138,8 @@ impl Database {
             from,
             now().to_string(),
             new.moves_branch,
-            new.message
+            new.message,
+            new.by
         ];
         self.execute("add a deploy", sql, values).map(drop)
     }
@@ -145,34 +151,24 @@ impl Database {
         number: DeployNumber,
         state: &DeployState,
     ) -> Result<(), StateError> {
-        let (release, phase, cause) = match state {
-            DeployState::Live { release } => (Some(release.0), None, None),
-            DeployState::Failed { phase, cause } => {
-                (None, Some(phase.name()), Some(cause.as_str()))
+        self.end_deploy(app, number, state, None)
+    }
+
+    /// Remembers how a deploy ended, and with it what the webhook is to be told: both, or neither.
+    pub fn end_deploy(
+        &self,
+        app: &AppName,
+        number: DeployNumber,
+        state: &DeployState,
+        delivery: Option<&NewDelivery>,
+    ) -> Result<(), StateError> {
+        self.write("set the state of a deploy", |connection| {
+            set_deploy(connection, app, number, state)?;
+            match delivery {
+                Some(delivery) => deliveries::add(connection, app, delivery),
+                None => Ok(()),
             }
-            DeployState::SwappedBack { release, cause } => {
-                (Some(release.0), None, Some(cause.as_str()))
-            }
-            DeployState::Waiting
-            | DeployState::Running
-            | DeployState::Superseded
-            | DeployState::Interrupted => (None, None, None),
-        };
-        let ended_at = state.ended().then(|| now().to_string());
-        let sql =
-            "UPDATE deploys SET state = ?3, release = ?4, phase = ?5, cause = ?6, ended_at = ?7
-                   WHERE app = ?1 AND number = ?2";
-        let values = params![
-            app.as_str(),
-            number.0,
-            state.name(),
-            release,
-            phase,
-            cause,
-            ended_at
-        ];
-        self.execute("set the state of a deploy", sql, values)
-            .map(drop)
+        })
     }
 
     /// Remembers what the branch names just before a deploy moves it.
@@ -186,6 +182,28 @@ impl Database {
         let values = params![app.as_str(), number.0, from.map(CommitId::as_str)];
         self.execute("remember what the branch names", sql, values)
             .map(drop)
+    }
+
+    /// Remembers who asked for a deploy that began before that was known: its ref was seen to move before its push was
+    /// heard of.
+    pub fn claim_deploy(
+        &self,
+        app: &AppName,
+        number: DeployNumber,
+        by: &str,
+    ) -> Result<(), StateError> {
+        const DOING: &str = "note who asked for a deploy";
+        self.write(DOING, |connection| {
+            for sql in [
+                "UPDATE deploys SET pushed_by = ?3 WHERE app = ?1 AND number = ?2 AND pushed_by IS NULL",
+                "UPDATE releases SET pushed_by = ?3 WHERE app = ?1 AND deploy = ?2 AND pushed_by IS NULL",
+            ] {
+                connection
+                    .execute(sql, params![app.as_str(), number.0, by])
+                    .map_err(StateError::doing(DOING))?;
+            }
+            Ok(())
+        })
     }
 
     /// The newest deploys of an app, oldest first.
@@ -226,6 +244,41 @@ impl Database {
     }
 }
 
+fn set_deploy(
+    connection: &Connection,
+    app: &AppName,
+    number: DeployNumber,
+    state: &DeployState,
+) -> Result<(), StateError> {
+    let (release, phase, cause) = match state {
+        DeployState::Live { release } => (Some(release.0), None, None),
+        DeployState::Failed { phase, cause } => (None, Some(phase.name()), Some(cause.as_str())),
+        DeployState::SwappedBack { release, cause } => {
+            (Some(release.0), None, Some(cause.as_str()))
+        }
+        DeployState::Waiting
+        | DeployState::Running
+        | DeployState::Superseded
+        | DeployState::Interrupted => (None, None, None),
+    };
+    let ended_at = state.ended().then(|| now().to_string());
+    let sql = "UPDATE deploys SET state = ?3, release = ?4, phase = ?5, cause = ?6, ended_at = ?7
+                   WHERE app = ?1 AND number = ?2";
+    let values = params![
+        app.as_str(),
+        number.0,
+        state.name(),
+        release,
+        phase,
+        cause,
+        ended_at
+    ];
+    connection
+        .execute(sql, values)
+        .map(drop)
+        .map_err(StateError::doing("set the state of a deploy"))
+}
+
 fn read_deploy(row: &Row<'_>) -> rusqlite::Result<Deploy> {
     let state: String = row.get("state")?;
     Ok(Deploy {
@@ -237,6 +290,7 @@ fn read_deploy(row: &Row<'_>) -> rusqlite::Result<Deploy> {
         from: parsed_option(row, "from_id")?,
         moves_branch: row.get("moves_branch")?,
         message: row.get("message")?,
+        pushed_by: row.get("pushed_by")?,
         state: match state.as_str() {
             "waiting" => DeployState::Waiting,
             "running" => DeployState::Running,

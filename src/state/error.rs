@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::ids::AppName;
+use crate::ids::{AppName, KeyName};
 
 /// Why something could not be remembered or recalled.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,15 @@ pub enum StateError {
         /// What `SQLite` said.
         #[source]
         source: rusqlite::Error,
+    },
+    /// The file can't be kept from others' eyes.
+    #[error("create the database `{path}` for this user alone", path = path.display())]
+    Protect {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
     },
     /// A newer handover has written this database.
     #[error("use the database `{path}`: it has version {found}, this handover knows {known}; install the newer handover again", path = path.display())]
@@ -49,6 +58,24 @@ pub enum StateError {
     /// The name is taken.
     #[error("create the app `{0}`: it exists already; `handover status {0}` shows it")]
     AppExists(AppName),
+    /// No such key.
+    #[error("find the key `{0}`: there is none of that name; `handover keys list` shows them")]
+    NoKey(KeyName),
+    /// The key's name is taken.
+    #[error(
+        "add the key `{0}`: there is one of that name already; remove it first: handover keys remove {0}"
+    )]
+    KeyExists(KeyName),
+    /// The same key is known by another name.
+    #[error(
+        "add the key `{name}`: it is known already, as `{known}`; remove that first: handover keys remove {known}"
+    )]
+    KeyKnown {
+        /// The name that was to be given.
+        name: KeyName,
+        /// The name that it has.
+        known: String,
+    },
     /// Another app has that host name.
     #[error(
         "give `{host}` to `{app}`: it belongs to `{owner}`; remove it there first: handover domains {owner} remove {host}"

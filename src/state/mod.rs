@@ -1,4 +1,4 @@
-//! What `serve` remembers: apps, releases, generations and deploys, in `SQLite` (WAL, `synchronous=FULL`).
+//! What `serve` remembers: apps, releases, generations, deploys and keys, in `SQLite` (WAL, `synchronous=FULL`).
 //!
 //! Written by `serve` only. A row that announces an effect on disk is committed before the effect, and the row that
 //! confirms it afterwards, so that a start after a crash finds either nothing or something to finish. This module is
@@ -6,15 +6,19 @@
 
 mod apps;
 mod database;
+mod deliveries;
 mod deploys;
 mod error;
 mod generations;
+mod keys;
 mod releases;
 mod schema;
 
-pub use apps::{App, NewApp};
+pub use apps::{App, NewApp, Webhook};
 pub use database::Database;
+pub use deliveries::{Delivery, LastDelivery, NewDelivery, WAITING_AT_MOST};
 pub use deploys::{Deploy, DeployState, NewDeploy};
 pub use error::StateError;
 pub use generations::{Generation, GenerationState};
+pub use keys::Key;
 pub use releases::Release;

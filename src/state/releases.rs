@@ -18,6 +18,8 @@ pub struct Release {
     pub subject: String,
     /// The deploy that built it.
     pub deploy: DeployNumber,
+    /// Who asked for that deploy, where that is known: the name of a key, or of a user of this machine.
+    pub pushed_by: Option<String>,
     /// When it was built.
     pub built_at: Timestamp,
     /// What the pusher said about the deploy that built it.
@@ -25,7 +27,8 @@ pub struct Release {
 }
 
 impl Database {
-    /// Remembers a release whose directory is complete, and uses up its number.
+    /// Remembers a release whose directory is complete, and uses up its number. Who pushed it is who asked for the
+    /// deploy.
     pub fn add_release(
         &self,
         app: &AppName,
@@ -39,7 +42,8 @@ impl Database {
         self.write(DOING, |connection| {
             connection
                 .execute(
-                    "INSERT INTO releases (app, number, commit_id, subject, deploy, built_at, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "INSERT INTO releases (app, number, commit_id, subject, deploy, built_at, message, pushed_by)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT pushed_by FROM deploys WHERE app = ?1 AND number = ?5))",
                     params![app.as_str(), number.0, commit.as_str(), subject, deploy.0, now().to_string(), message],
                 )
                 .and_then(|_| {
@@ -91,6 +95,7 @@ fn read_release(row: &Row<'_>) -> rusqlite::Result<Release> {
         commit: parsed(row, "commit_id")?,
         subject: row.get("subject")?,
         deploy: DeployNumber(row.get("deploy")?),
+        pushed_by: row.get("pushed_by")?,
         built_at: parsed(row, "built_at")?,
         message: row.get("message")?,
     })

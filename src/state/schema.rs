@@ -93,6 +93,49 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE deploys ADD COLUMN message TEXT;
     ALTER TABLE releases ADD COLUMN message TEXT;
 ",
+    // Webhooks, with what waits to be delivered.
+    r"
+    ALTER TABLE apps ADD COLUMN webhook_url TEXT;
+    ALTER TABLE apps ADD COLUMN webhook_secret TEXT;
+
+    CREATE TABLE deliveries (
+        id       TEXT NOT NULL UNIQUE,
+        app      TEXT NOT NULL REFERENCES apps(name) ON DELETE CASCADE,
+        event    TEXT NOT NULL,
+        body     TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_at  INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX deliveries_by_time ON deliveries (app, next_at);
+
+    CREATE TABLE last_deliveries (
+        app       TEXT PRIMARY KEY REFERENCES apps(name) ON DELETE CASCADE,
+        event     TEXT NOT NULL,
+        at        TEXT NOT NULL,
+        delivered INTEGER NOT NULL,
+        result    TEXT NOT NULL
+    ) STRICT;
+",
+    // Keys, what each may do, and who pushed.
+    r"
+    CREATE TABLE keys (
+        name         TEXT PRIMARY KEY,
+        key          TEXT NOT NULL UNIQUE,
+        admin        INTEGER NOT NULL,
+        added_at     TEXT NOT NULL,
+        last_used_at TEXT
+    ) STRICT;
+
+    CREATE TABLE key_apps (
+        key   TEXT NOT NULL REFERENCES keys(name) ON DELETE CASCADE,
+        app   TEXT NOT NULL REFERENCES apps(name) ON DELETE CASCADE,
+        level TEXT NOT NULL CHECK (level IN ('read', 'push')),
+        PRIMARY KEY (key, app)
+    ) STRICT;
+
+    ALTER TABLE deploys ADD COLUMN pushed_by TEXT;
+    ALTER TABLE releases ADD COLUMN pushed_by TEXT;
+",
 ];
 
 /// Brings the database to the version of this binary; refuses one from a newer binary.

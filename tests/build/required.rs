@@ -121,6 +121,12 @@ fn a_symlink_or_a_directory_is_not_taken_for_a_file() {
         failure(linked.path()).cause,
         "package.json is not a regular file"
     );
+    let settings = app(&[("package.json", "{}"), ("package-lock.json", LOCK)]);
+    symlink("package.json", settings.path().join(".npmrc")).unwrap();
+    assert_eq!(
+        failure(settings.path()).cause,
+        ".npmrc is not a regular file"
+    );
     let directory = app(&[("package.json", "{}")]);
     fs::create_dir(directory.path().join("package-lock.json")).unwrap();
     assert_eq!(

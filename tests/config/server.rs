@@ -12,6 +12,9 @@ fn the_servers_defaults_are_the_documented_ones() {
     assert_eq!(settings.logs.max_bytes, 10 * 1024 * 1024);
     assert_eq!(settings.logs.files, 5);
     assert_eq!(settings.keep_releases, 5);
+    let pauses = [5, 30, 120, 600, 1800].map(std::time::Duration::from_secs);
+    assert_eq!(settings.webhook_retry, pauses);
+    assert_eq!(settings.authorized_keys, None);
     let host = "shop.example.com".parse().unwrap();
     assert_eq!(settings.url(&host), None);
 }
@@ -26,6 +29,7 @@ front_group = "www-data"
 builds = 3
 public_url = "https://{host}"
 keep_releases = 2
+webhook_retry = ["1s", "1s", "1m"]
 [logs]
 max_bytes = 65536
 files = 1
@@ -34,6 +38,8 @@ files = 1
     .unwrap();
     assert_eq!(settings.listen.len(), 2);
     assert!(!settings.front);
+    let pauses = [1, 1, 60].map(std::time::Duration::from_secs);
+    assert_eq!(settings.webhook_retry, pauses);
     assert_eq!(settings.front_group.as_deref(), Some("www-data"));
     assert_eq!(settings.parallel_builds(), 3);
     assert_eq!(
@@ -45,6 +51,10 @@ files = 1
 #[test]
 fn the_servers_mistakes_are_told_with_the_path_of_the_file() {
     for (toml, expected) in [
+        (
+            "authorized_keys = \"~/.ssh/authorized_keys\"",
+            "`authorized_keys`: `~/.ssh/authorized_keys` is not the absolute path of a file; write one such as \"/home/git/.ssh/authorized_keys\"",
+        ),
         (
             "listen = [\"localhost\"]",
             "`listen`: `localhost` is not an address with a port; write one as \"127.0.0.1:8080\", \"0.0.0.0:80\" or \"[::]:80\"",
@@ -64,6 +74,14 @@ fn the_servers_mistakes_are_told_with_the_path_of_the_file() {
         (
             "public_url = \"https://example.com\"",
             "`public_url`: `https://example.com` is not a URL with {host} in it; write one as \"https://{host}\"",
+        ),
+        (
+            "webhook_retry = [\"1s\", \"1ms\"]",
+            "`webhook_retry`: `1ms` is out of range; 100 ms to 24 h are allowed",
+        ),
+        (
+            "webhook_retry = \"1s\"",
+            "`webhook_retry`: this is text; write a list, as webhook_retry = [\"…\"]",
         ),
         (
             "[logs]\nmax_bytes = 1",

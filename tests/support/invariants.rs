@@ -47,6 +47,24 @@ impl Traces {
             branch: branch(&PathBuf::from(status["repo"].as_str().unwrap())),
         }
     }
+
+    /// What is other than it was before, in words.
+    pub fn differences_from(&self, before: &Self) -> String {
+        let set = |name: &str, before: &BTreeSet<String>, now: &BTreeSet<String>| {
+            let more: Vec<_> = now.difference(before).collect();
+            let less: Vec<_> = before.difference(now).collect();
+            format!("\n{name}: more {more:#?}, less {less:#?}")
+        };
+        [
+            set("processes", &before.processes, &self.processes),
+            set("run", &before.run, &self.run),
+            set("releases", &before.releases, &self.releases),
+            format!("\nremembered: {} → {}", before.remembered, self.remembered),
+            format!("\nlive: {} → {}", before.live, self.live),
+            format!("\nbranch: {} → {}", before.branch, self.branch),
+        ]
+        .concat()
+    }
 }
 
 /// Waits until everything is as it was before; panics with what is not. (Processes of git's that have just ended the
@@ -67,21 +85,7 @@ pub fn unchanged(before: &Traces, server: &Server, app: &str) {
 }
 
 fn differences(before: &Traces, server: &Server, app: &str) -> String {
-    let now = Traces::of(server, app);
-    let set = |name: &str, before: &BTreeSet<String>, now: &BTreeSet<String>| {
-        let more: Vec<_> = now.difference(before).collect();
-        let less: Vec<_> = before.difference(now).collect();
-        format!("\n{name}: more {more:#?}, less {less:#?}")
-    };
-    [
-        set("processes", &before.processes, &now.processes),
-        set("run", &before.run, &now.run),
-        set("releases", &before.releases, &now.releases),
-        format!("\nremembered: {} → {}", before.remembered, now.remembered),
-        format!("\nlive: {} → {}", before.live, now.live),
-        format!("\nbranch: {} → {}", before.branch, now.branch),
-    ]
-    .concat()
+    Traces::of(server, app).differences_from(before)
 }
 
 /// The processes that have to do with a directory, each as `pid command line`. Those that are dead don't count.

@@ -54,7 +54,8 @@ fn stat(pid: u32) -> Option<(char, u32)> {
     Some((state, rest.nth(1)?.parse().ok()?))
 }
 
-fn sockets_of(pid: u32) -> Vec<String> {
+/// The inodes of the sockets that a process has open.
+pub fn sockets_of(pid: u32) -> Vec<String> {
     let descriptors = read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
     descriptors
         .filter_map(|entry| {

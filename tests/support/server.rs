@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -17,8 +18,10 @@ use super::wait::until;
 #[derive(Debug)]
 pub struct Server {
     home: TempDir,
+    binary: PathBuf,
     child: Option<Child>,
     address: Option<SocketAddr>,
+    environment: Vec<(String, String)>,
 }
 
 impl Server {
@@ -29,6 +32,22 @@ impl Server {
 
     /// A server with these settings (`handover.toml`) and arguments.
     pub fn start_with(settings: &str, args: &[&str]) -> Self {
+        Self::start_among(&[], settings, args)
+    }
+
+    /// The same, with these variables in its environment.
+    pub fn start_among(environment: &[(&str, &str)], settings: &str, args: &[&str]) -> Self {
+        let mut server = Self::prepare(settings);
+        server.environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        server.launch(args);
+        server
+    }
+
+    /// A server that has not been started.
+    pub fn prepare(settings: &str) -> Self {
         // Short: socket paths are.
         let home = tempfile::Builder::new()
             .prefix("ho")
@@ -36,30 +55,55 @@ impl Server {
             .tempdir_in("/tmp")
             .unwrap();
         std::fs::write(home.path().join("handover.toml"), settings).unwrap();
-        let mut server = Self {
+        Self {
             home,
+            binary: env!("CARGO_BIN_EXE_handover").into(),
             child: None,
             address: None,
-        };
-        server.launch(args);
-        server
+            environment: Vec::new(),
+        }
+    }
+
+    /// Puts a fresh copy of the binary in the place of the one that was used before, as an upgrade does.
+    pub fn upgrade_binary(&mut self) {
+        let (installed, fresh) = (self.home().join("handover"), self.home().join("fresh"));
+        std::fs::copy(env!("CARGO_BIN_EXE_handover"), &fresh).unwrap();
+        std::fs::rename(fresh, &installed).unwrap();
+        self.binary = installed;
     }
 
     /// Starts `serve`, which must not run.
     pub fn launch(&mut self, args: &[&str]) {
+        let mut command = self.command();
+        command.arg("serve").args(args).stdin(Stdio::null());
+        self.launch_as(command);
+    }
+
+    /// The same with a listening socket, passed as systemd passes it.
+    pub fn launch_with_socket(&mut self, socket: &TcpListener, args: &[&str]) {
+        let serve = self.command();
+        let mut command = Command::new("sh");
+        // The shell becomes the server, so that its pid is the server's.
+        let script = r#"LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&0 </dev/null"#;
+        let stdin = OwnedFd::from(socket.try_clone().unwrap());
+        command
+            .args(["-c", script, "sh"])
+            .arg(serve.get_program())
+            .args(serve.get_args())
+            .arg("serve")
+            .args(args)
+            .stdin(stdin);
+        self.launch_as(command);
+    }
+
+    fn launch_as(&mut self, mut command: Command) {
         assert!(self.child.is_none(), "the server runs already");
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log_path())
             .unwrap();
-        let mut command = self.command();
-        command
-            .arg("serve")
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log);
+        command.stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
@@ -127,8 +171,9 @@ impl Server {
 
     /// The binary, for this home.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
+        let mut command = Command::new(&self.binary);
         command.arg("--home").arg(self.home());
+        command.envs(self.environment.iter().cloned());
         command
     }
 

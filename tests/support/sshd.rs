@@ -69,6 +69,9 @@ impl Sshd {
         let dir = tempfile::tempdir().unwrap();
         generate(&dir.path().join("host"));
         let address = free_address();
+        let host_key = std::fs::read_to_string(dir.path().join("host.pub")).unwrap();
+        let known = format!("[{}]:{} {host_key}", address.ip(), address.port());
+        std::fs::write(dir.path().join("known_hosts"), known).unwrap();
         let config = dir.path().join("sshd_config");
         std::fs::write(&config, settings(dir.path(), address, keys)).unwrap();
         let child = Command::new(binary().expect("sshd is installed"))
@@ -178,20 +181,21 @@ impl Sshd {
         ssh
     }
 
+    /// Options of ssh that use this key, and nothing of whoever runs the tests.
     fn options(&self, key: &Key) -> Vec<String> {
+        let known = self.dir.path().join("known_hosts");
         let mut options = vec!["-F".to_owned(), "/dev/null".to_owned()];
-        options.push("-i".to_owned());
-        options.push(key.path.to_str().unwrap().to_owned());
+        options.extend(["-i".to_owned(), key.path.to_str().unwrap().to_owned()]);
         for option in [
             "IdentitiesOnly=yes",
             "IdentityAgent=none",
-            "UserKnownHostsFile=/dev/null",
-            "StrictHostKeyChecking=no",
+            "StrictHostKeyChecking=yes",
+            "GlobalKnownHostsFile=/dev/null",
+            &format!("UserKnownHostsFile={}", known.display()),
             "BatchMode=yes",
             "LogLevel=ERROR",
         ] {
-            options.push("-o".to_owned());
-            options.push(option.to_owned());
+            options.extend(["-o".to_owned(), option.to_owned()]);
         }
         options
     }

@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
+use super::keyring::KeyringError;
 use crate::control::types::{Line, Refusal};
 use crate::deploy::fleet::FleetError;
 use crate::deploy::journal::Journal;
@@ -21,11 +22,14 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    pub(super) fn forbidden() -> Self {
-        let error = "do that: the server talks only to the user it runs as, and to root".to_owned();
+    pub(super) fn stranger() -> Self {
+        Self::denied("do that: the server talks only to the user it runs as, and to root")
+    }
+
+    pub(super) fn denied(error: impl Into<String>) -> Self {
         Self {
             status: StatusCode::FORBIDDEN,
-            error,
+            error: error.into(),
         }
     }
 
@@ -49,16 +53,39 @@ impl From<FleetError> for Refused {
         let status = match &error {
             FleetError::State(StateError::NoApp(_)) => StatusCode::NOT_FOUND,
             FleetError::State(StateError::AppExists(_) | StateError::HostTaken { .. })
+            | FleetError::NoWebhook(_)
             | FleetError::LeftOver { .. } => StatusCode::CONFLICT,
             FleetError::Path(_)
             | FleetError::Hooks(_)
             | FleetError::Group { .. }
+            | FleetError::NoGate(_)
             | FleetError::Git(_) => StatusCode::UNPROCESSABLE_ENTITY,
             FleetError::State(_)
             | FleetError::Slot(_)
             | FleetError::Directory { .. }
             | FleetError::Scale { .. }
+            | FleetError::Random(_)
             | FleetError::BeingStopped(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self {
+            status,
+            error: chain(&error),
+        }
+    }
+}
+
+impl From<KeyringError> for Refused {
+    fn from(error: KeyringError) -> Self {
+        let status = match &error {
+            KeyringError::State(StateError::NoApp(_) | StateError::NoKey(_)) => {
+                StatusCode::NOT_FOUND
+            }
+            KeyringError::State(StateError::KeyExists(_) | StateError::KeyKnown { .. })
+            | KeyringError::LetIn { .. } => StatusCode::CONFLICT,
+            KeyringError::Key(_) | KeyringError::Grant => StatusCode::UNPROCESSABLE_ENTITY,
+            KeyringError::State(_) | KeyringError::Lines { .. } | KeyringError::File { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         Self {
             status,

@@ -1,10 +1,12 @@
 //! Apps: created, shown, changed, destroyed.
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 
 use super::Shared;
 use super::answer::Refused;
+use super::asker::Asker;
+use crate::access::Action;
 use crate::control::types::{
     CreateApp, CreatedApp, Domain, Domains, Nginx, RemoveHooks, Scale, ServerStatus, Status,
 };
@@ -28,10 +30,14 @@ pub(super) async fn server(State(fleet): Shared) -> Json<ServerStatus> {
     })
 }
 
-pub(super) async fn list(State(fleet): Shared) -> Result<Json<Status>, Refused> {
-    Ok(Json(Status {
-        apps: fleet.status(None).await?,
-    }))
+/// The apps that whoever asks may see.
+pub(super) async fn list(
+    State(fleet): Shared,
+    Extension(asker): Extension<Asker>,
+) -> Result<Json<Status>, Refused> {
+    let mut apps = fleet.status(None).await?;
+    apps.retain(|app| asker.may(Action::See, &app.name));
+    Ok(Json(Status { apps }))
 }
 
 pub(super) async fn show(

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::Shared;
 use super::answer::{Refused, chain, journal_lines, lines};
+use super::asker::Asker;
 use super::pusher::see_off;
-use crate::control::types::{Cancelled, DeployCommit, Line, Push, ReleaseStatus, Releases};
+use crate::control::types::{
+    Cancelled, DeployCommit, Line, Push, ReleaseStatus, Releases, RollBack,
+};
 use crate::deploy::branch::Refused as MayNot;
 use crate::deploy::fleet::{Fleet, PushAnswer, Pushed};
 use crate::deploy::worker::Answer;
@@ -36,6 +39,7 @@ pub(super) async fn releases(
             commit: release.commit,
             subject: release.subject,
             deploy: release.deploy,
+            pushed_by: release.pushed_by,
             built_at: release.built_at,
             message: release.message,
         });
@@ -47,6 +51,7 @@ pub(super) async fn releases(
 pub(super) async fn push(
     State(fleet): Shared,
     Path(app): Path<AppName>,
+    Extension(asker): Extension<Asker>,
     Json(push): Json<Push>,
 ) -> Result<Response, Refused> {
     let Push {
@@ -59,6 +64,7 @@ pub(super) async fn push(
         updates,
         options,
         stage,
+        by: asker.name().await,
     };
     let pushed = fleet.push(&app, wanted).await;
     let journal = match &pushed {
@@ -98,17 +104,32 @@ pub(super) async fn push(
 pub(super) async fn deploy(
     State(fleet): Shared,
     Path(app): Path<AppName>,
+    Extension(asker): Extension<Asker>,
     Json(wanted): Json<DeployCommit>,
 ) -> Result<Response, Refused> {
-    let answer = fleet.deploy(&app, wanted.revision).await?;
+    let answer = fleet
+        .deploy(&app, wanted.revision, asker.name().await)
+        .await?;
+    Ok(answered(Vec::new(), answer))
+}
+
+pub(super) async fn roll_back(
+    State(fleet): Shared,
+    Path(app): Path<AppName>,
+    Extension(asker): Extension<Asker>,
+    Json(wanted): Json<RollBack>,
+) -> Result<Response, Refused> {
+    let by = asker.name().await;
+    let answer = fleet.roll_back(&app, wanted.release, by).await?;
     Ok(answered(Vec::new(), answer))
 }
 
 pub(super) async fn restart(
     State(fleet): Shared,
     Path(app): Path<AppName>,
+    Extension(asker): Extension<Asker>,
 ) -> Result<Response, Refused> {
-    let answer = fleet.restart(&app).await?;
+    let answer = fleet.restart(&app, asker.name().await).await?;
     Ok(answered(Vec::new(), answer))
 }
 
@@ -146,8 +167,9 @@ fn answered(mut first: Vec<Line>, answer: Answer) -> Response {
 pub(super) async fn cancel(
     State(fleet): Shared,
     Path(app): Path<AppName>,
+    Extension(asker): Extension<Asker>,
 ) -> Result<Json<Cancelled>, Refused> {
-    let Some(journal) = fleet.cancel(&app, None).await? else {
+    let Some(journal) = fleet.cancel(&app, asker.name().await).await? else {
         return Ok(Json(Cancelled::Nothing));
     };
     journal.ended().await;

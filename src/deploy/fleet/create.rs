@@ -62,7 +62,9 @@ impl Fleet {
             let no_gate = wanted.gate.then(|| too_old_for_gate(&path)).flatten();
             wanted.gate &= no_gate.is_none();
             let mut created = prepare(&layout, &paths, &wanted, &executable, group)?;
-            created.notes.extend(no_gate);
+            created.notes.extend(no_gate.map(|reason| {
+                format!("warning: the gate is off: {reason}; a failed deploy can't reject the push, and the branch is put back instead")
+            }));
             let row = NewApp {
                 name: wanted.name.clone(),
                 branch: created.branch.clone(),
@@ -254,14 +256,14 @@ fn link_of(
 }
 
 /// Why the gate can't be had with the git of this server.
-fn too_old_for_gate(path: &str) -> Option<String> {
+pub(super) fn too_old_for_gate(path: &str) -> Option<String> {
     let (major, minor) = git::GATE_NEEDS;
     match git::version(path) {
         Some(version) if version >= git::GATE_NEEDS => None,
         Some((old, older)) => Some(format!(
-            "warning: git {old}.{older} on this server is older than {major}.{minor}: without the gate a failed deploy can't reject the push; the branch is put back instead"
+            "git {old}.{older} on this server is older than {major}.{minor}"
         )),
-        None => Some("warning: there is no git in the server's PATH; the gate is off".to_owned()),
+        None => Some("there is no git in the server's PATH".to_owned()),
     }
 }
 

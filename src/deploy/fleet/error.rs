@@ -64,6 +64,17 @@ pub enum FleetError {
         #[source]
         source: KeepError,
     },
+    /// There is no webhook that a secret could be for.
+    #[error(
+        "set the secret of the webhook of `{0}`: there is none; set it first: handover app set {0} webhook URL"
+    )]
+    NoWebhook(AppName),
+    /// The system has no random bytes.
+    #[error("take random bytes from the system")]
+    Random(#[source] std::io::Error),
+    /// The git of this server is too old for it.
+    #[error("turn the gate on: {0}; install a newer git, or go without the gate")]
+    NoGate(String),
     /// The app is about to end.
     #[error("reach the app `{0}`: it is being stopped")]
     BeingStopped(AppName),

@@ -47,7 +47,6 @@ impl Ready {
             generation,
             release: self.from.release,
             commit: self.from.commit,
-            deploy: Some(stage.journal().deploy()),
             keeper: self.keeper,
             since: now(),
         };

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Message, Running, Ticket, Worker};
-use crate::deploy::branch::{self, BranchMove, Force, Refused};
+use crate::deploy::branch::{BranchMove, Refused};
 use crate::deploy::cancel;
-use crate::deploy::fleet::blocking;
 use crate::deploy::journal::Journal;
 use crate::deploy::pipeline::{self, Order, Work};
 use crate::deploy::queue::{Admission, Entry, Goal};
-use crate::deploy::stage::chain;
+use crate::deploy::told;
 use crate::git::Repo;
 use crate::ids::{CommitId, DeployNumber, ReleaseNumber};
 use crate::push::PushOptions;
@@ -34,9 +33,21 @@ pub enum Wish {
         branch: BranchMove,
         /// How the pusher wants it done.
         options: PushOptions,
+        /// Whose wish it is, where that is known.
+        by: Option<String>,
+    },
+    /// A release that was built before is to be live: this one, or else the last that was.
+    Rollback {
+        /// Its number.
+        to: Option<ReleaseNumber>,
+        /// Whose wish it is, where that is known.
+        by: Option<String>,
     },
     /// The live release is to be started afresh.
-    FreshStart,
+    FreshStart {
+        /// Whose wish it is; nobody's where the server itself brings a version up again.
+        by: Option<String>,
+    },
 }
 
 /// What becomes of it.
@@ -65,15 +76,16 @@ pub enum Answer {
 impl Worker {
     pub(super) async fn ask(&mut self, wish: Wish) -> Result<Answer, StateError> {
         match wish {
-            Wish::FreshStart => match self.startable_release().await? {
+            Wish::FreshStart { by } => match self.startable_release().await? {
                 None => Ok(Answer::NothingToStart),
                 Some(release) => {
-                    let wanted = self.fresh_start(&release);
+                    let wanted = self.fresh_start(&release, by);
                     let options = PushOptions::default();
                     self.enqueue(Goal::FreshStart, wanted, BranchMove::Settled, options)
                         .await
                 }
             },
+            Wish::Rollback { to, by } => self.roll_back(to, by).await,
             Wish::Commit {
                 commit,
                 subject,
@@ -81,6 +93,7 @@ impl Worker {
                 origin,
                 branch,
                 options,
+                by,
             } => {
                 if let Some(answer) = self.met_already(&commit, origin, &branch).await {
                     return Ok(answer);
@@ -93,23 +106,12 @@ impl Worker {
                     from,
                     moves_branch: branch.by_deploy(),
                     message: options.message.clone(),
+                    by,
                 };
                 let branch = self.seen_by_pusher(branch);
                 self.enqueue(Goal::Commit(commit), wanted, branch, options)
                     .await
             }
-        }
-    }
-
-    /// Whoever forces a push has also seen what is being deployed just then: he is told that he waits for it.
-    fn seen_by_pusher(&self, branch: BranchMove) -> BranchMove {
-        match branch {
-            BranchMove::Gated(Force::Over(mut seen)) => {
-                let running = self.running.iter();
-                seen.extend(running.map(|running| Some(running.ticket.wanted.commit.clone())));
-                BranchMove::Gated(Force::Over(seen))
-            }
-            other => other,
         }
     }
 
@@ -124,7 +126,7 @@ impl Worker {
         }
         match origin {
             // Whoever asks by hand for the commit that is live wants it built again.
-            Origin::Command | Origin::Restart | Origin::SwapBack => return None,
+            Origin::Command | Origin::Restart | Origin::SwapBack | Origin::Rollback => return None,
             Origin::Push | Origin::Ref => {}
         }
         // Two pushes at once may reach us in either order: what the branch names decides which is the newer.
@@ -140,43 +142,6 @@ impl Worker {
             release: live.release,
             urls: self.urls(),
         })
-    }
-
-    /// With the gate it is not the branch that says which of several pushes is the newest, but what they contain.
-    async fn met_by_gate(&self, commit: &CommitId, force: &Force) -> Option<Answer> {
-        let (app, wanted, owned) = (self.app.clone(), commit.clone(), force.clone());
-        match blocking(move || branch::check(&app, &wanted, &owned)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(refused)) => return Some(Answer::Refused(refused)),
-            Err(error) => {
-                let reason = format!("failed to {}", chain(&error));
-                let hints = vec!["see `handover doctor` on the server".to_owned()];
-                return Some(Answer::Refused(Refused { reason, hints }));
-            }
-        }
-        if *force == Force::No
-            && let Some(newer) = self.contained_in_queue(commit).await
-        {
-            return Some(Answer::MovedOn { to: Some(newer) });
-        }
-        None
-    }
-
-    /// A commit that is being deployed or waits for it, and contains this one.
-    async fn contained_in_queue(&self, commit: &CommitId) -> Option<CommitId> {
-        let running = self.running.as_ref().map(|running| &running.ticket);
-        let queued = [self.waiting.as_ref(), running].into_iter().flatten();
-        let queued: Vec<CommitId> = queued
-            .map(|ticket| ticket.wanted.commit.clone())
-            .filter(|queued| queued != commit)
-            .collect();
-        let (repo, commit) = (self.app.repo.clone(), commit.clone());
-        blocking(move || {
-            let repo = Repo::open(&repo).ok()?;
-            let contains = |queued: &CommitId| repo.is_ancestor(&commit, queued).unwrap_or(false);
-            queued.into_iter().find(contains)
-        })
-        .await
     }
 
     /// What the deploy branch names. An unreadable repository is told in the log and looks like no branch.
@@ -201,8 +166,20 @@ impl Worker {
         branch: BranchMove,
         options: PushOptions,
     ) -> Result<Answer, StateError> {
+        self.enqueue_for(None, goal, wanted, branch, options).await
+    }
+
+    pub(super) async fn enqueue_for(
+        &mut self,
+        release: Option<Release>,
+        goal: Goal,
+        wanted: NewDeploy,
+        branch: BranchMove,
+        options: PushOptions,
+    ) -> Result<Answer, StateError> {
         let behind = match self.queue.consider(&goal) {
             Admission::Join(number) => {
+                self.claim(number, wanted.by).await?;
                 let journal = self
                     .open_journal(Some(number))
                     .expect("who is in the queue has a journal");
@@ -216,7 +193,8 @@ impl Worker {
                 Some(behind)
             }
         };
-        let ticket = self.ticket(wanted, branch, options).await?;
+        let mut ticket = self.ticket(wanted, branch, options).await?;
+        ticket.release = release;
         let journal = Arc::clone(&ticket.journal);
         self.queue.admit(Entry {
             number: journal.deploy(),
@@ -234,6 +212,16 @@ impl Worker {
             }
         }
         Ok(Answer::Journal(journal))
+    }
+
+    /// Who joins a deploy that nobody has asked for yet has asked for it.
+    async fn claim(&self, number: DeployNumber, by: Option<String>) -> Result<(), StateError> {
+        let Some(by) = by else { return Ok(()) };
+        let app = self.name().clone();
+        self.site
+            .database
+            .run(move |database| database.claim_deploy(&app, number, &by))
+            .await
     }
 
     pub(super) async fn ticket(
@@ -260,12 +248,14 @@ impl Worker {
             to: wanted.commit.clone(),
             subject: wanted.subject.clone(),
             message: wanted.message.clone(),
+            by: wanted.by.clone(),
         });
         Ok(Ticket {
             journal,
             wanted,
             branch,
             options,
+            release: None,
             asked: Instant::now(),
         })
     }
@@ -290,6 +280,10 @@ impl Worker {
                 .await?
                 .map_or(Work::Build, Work::Start),
             Origin::SwapBack => self.way_back().await?,
+            Origin::Rollback => ticket
+                .release
+                .clone()
+                .map_or(Work::Build, |release| self.back_to(release)),
             Origin::Push | Origin::Command | Origin::Ref => Work::Build,
         };
         let order = Order {
@@ -326,6 +320,26 @@ impl Worker {
             .await
     }
 
+    /// The same for a deploy that has ended: the webhook is told, if it is its business. `previous` is the release that
+    /// was live before.
+    pub(super) async fn record_end(
+        &self,
+        number: DeployNumber,
+        state: DeployState,
+        previous: Option<ReleaseNumber>,
+    ) -> Result<(), StateError> {
+        let (app, urls) = (self.name().clone(), self.urls());
+        let recorded = self.site.database.run(move |database| {
+            let deploy = database.deploy(&app, number)?;
+            let delivery =
+                deploy.and_then(|deploy| told::delivery(&app, deploy, &state, previous, urls));
+            database.end_deploy(&app, number, &state, delivery.as_ref())
+        });
+        recorded.await?;
+        self.site.outbox.wake();
+        Ok(())
+    }
+
     /// The release that a fresh start means: the live one, else the newest.
     async fn startable_release(&self) -> Result<Option<Release>, StateError> {
         let (app, live) = (
@@ -351,7 +365,7 @@ impl Worker {
             .await
     }
 
-    fn fresh_start(&self, release: &Release) -> NewDeploy {
+    fn fresh_start(&self, release: &Release, by: Option<String>) -> NewDeploy {
         NewDeploy {
             origin: Origin::Restart,
             branch: self.app.branch.clone(),
@@ -360,6 +374,7 @@ impl Worker {
             from: None,
             moves_branch: false,
             message: None,
+            by,
         }
     }
 }

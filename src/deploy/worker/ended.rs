@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::{Message, REVIVE_AFTER, Ticket, Worker};
 use crate::deploy::branch::{BranchMove, Moved};
+use crate::deploy::cancel::stopping_failure;
 use crate::deploy::journal::Journal;
 use crate::deploy::launch::NewlyLive;
 use crate::deploy::launch::Replaced;
-use crate::deploy::pipeline::{Outcome, stopping_failure};
+use crate::deploy::pipeline::Outcome;
 use crate::deploy::recovery;
 use crate::deploy::retire::Ended;
 use crate::deploy::stage::broken;
@@ -73,13 +74,14 @@ impl Worker {
 
     async fn went_live(&mut self, ticket: Ticket, newly: NewlyLive) -> Result<(), StateError> {
         let (release, generation) = (newly.live.release, newly.live.generation);
+        let before = self.live.as_ref().map(|live| live.release);
         self.draining.remove(&generation); // it serves again
         match ticket.wanted.origin {
             Origin::SwapBack => {
                 let recorded = self.swapped_back(&newly.live).await;
                 self.log_trouble(recorded, "way back can't be recorded");
             }
-            Origin::Push | Origin::Command | Origin::Ref | Origin::Restart => {
+            Origin::Push | Origin::Command | Origin::Ref | Origin::Restart | Origin::Rollback => {
                 self.put_on_trial(&newly.live, newly.events, newly.watch_for, &ticket.journal);
             }
         }
@@ -94,7 +96,11 @@ impl Worker {
         }
         self.publish_route();
         let recorded = self
-            .record(ticket.journal.deploy(), DeployState::Live { release })
+            .record_end(
+                ticket.journal.deploy(),
+                DeployState::Live { release },
+                before,
+            )
             .await;
         let took_ms = Took(ticket.asked.elapsed());
         ticket.journal.tell(EventKind::Live {
@@ -112,8 +118,9 @@ impl Worker {
             phase: failure.phase,
             cause: failure.cause.clone(),
         };
-        let recorded = self.record(ticket.journal.deploy(), state).await;
         failure.serving = self.live.as_ref().map(|live| live.release);
+        let number = ticket.journal.deploy();
+        let recorded = self.record_end(number, state, failure.serving).await;
         match ticket.wanted.origin {
             Origin::Push | Origin::Ref if self.stopping.is_none() && !ticket.branch.by_deploy() => {
                 self.refused = Some(ticket.wanted.commit.clone());
@@ -121,7 +128,7 @@ impl Worker {
             }
             Origin::Restart => self.revive_later(),
             Origin::SwapBack => self.not_swapped_back(&failure),
-            Origin::Push | Origin::Ref | Origin::Command => {}
+            Origin::Push | Origin::Ref | Origin::Command | Origin::Rollback => {}
         }
         ticket.journal.tell(EventKind::Failed(failure));
         recorded
@@ -214,7 +221,7 @@ impl Worker {
             .is_some_and(|live| live.keeper.has_ended());
         let never_started = self.live.is_none() && self.app.live.is_some();
         if (lost || never_started) && self.running.is_none() && self.stopping.is_none() {
-            let asked = self.ask(Wish::FreshStart).await.map(drop);
+            let asked = self.ask(Wish::FreshStart { by: None }).await.map(drop);
             self.log_trouble(asked, "lost generation can't be started again");
         }
     }
@@ -255,6 +262,7 @@ impl Worker {
                 origin: Origin::Ref,
                 branch: BranchMove::Settled,
                 options: PushOptions::default(),
+                by: None,
             })
             .await;
         match answer {

@@ -116,6 +116,7 @@ impl Worker {
             from: self.live.as_ref().map(|live| live.commit.clone()),
             moves_branch: false,
             message: None,
+            by: None,
         };
         let ticket = self
             .ticket(wanted, BranchMove::Settled, PushOptions::default())
@@ -164,7 +165,8 @@ impl Worker {
             release: failed.release,
             cause: cause.clone(),
         };
-        let recorded = self.record(trial.journal.deploy(), state).await;
+        let number = trial.journal.deploy();
+        let recorded = self.record_end(number, state, Some(now.release)).await;
         trial.journal.tell(EventKind::SwappedBack {
             from: failed.release,
             to: now.release,

@@ -1,0 +1,408 @@
+//! An app that is live, and everything around it that no push may touch.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::support::invariants::Traces;
+use crate::support::pack::{COMMIT, Entry, Id, Pack, entry, in_gits_order};
+use crate::support::project::git_in;
+use crate::support::raw_push::{Request, command};
+use crate::support::{Project, Server, http, until};
+
+pub const APP: &str = "shop";
+pub const MAIN: &str = "refs/heads/main";
+/// How long a process of the push may take to end after it.
+const LEAVING: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A server with a live app, bait beside it, and what all of it looked like before the next push.
+pub struct Ground {
+    outside: TempDir,
+    pub server: Server,
+    pub repo: PathBuf,
+    /// What is live.
+    pub live: Id,
+    /// The entries of its tree, in git's order.
+    pub entries: Vec<Entry>,
+    secrets: Vec<String>,
+    before: View,
+    gigabyte: OnceCell<Id>,
+}
+
+/// What must not change.
+#[derive(Clone, PartialEq, Debug)]
+pub struct View {
+    serve: Option<u32>,
+    traces: Traces,
+    refs: String,
+    files: BTreeMap<PathBuf, String>,
+    answer: String,
+}
+
+impl Ground {
+    /// A server whose app is live; nobody has attacked it yet.
+    pub fn prepare() -> Self {
+        let outside = tempfile::tempdir().unwrap();
+        for dir in ["tmp", "bait"] {
+            fs::create_dir(outside.path().join(dir)).unwrap();
+        }
+        let marker = format!("the-secret-of-{}", std::process::id());
+        fs::write(
+            outside.path().join("secret"),
+            format!("{{\"{marker}\": [{marker}]\n"),
+        )
+        .unwrap();
+        let tmp = outside.path().join("tmp");
+        let tmpdir = tmp.to_str().unwrap();
+        let server = Server::start_among(&[("TMPDIR", tmpdir)], "", &["--listen", "127.0.0.1:0"]);
+        let repo = server.create(APP);
+        let hidden = ["config", "receive.hideRefs", "refs/heads/secret"];
+        assert!(git_in(&repo).args(hidden).status().unwrap().success());
+        let project = Project::tiny();
+        project.push(&repo).went_live();
+        let live = Id::of_hex(project.git(&["rev-parse", "HEAD"]).trim());
+        let entries = entries_of(&repo, live);
+        let before = View::of(&server, &repo, outside.path());
+        let mut ground = Self {
+            outside,
+            server,
+            repo,
+            live,
+            entries,
+            secrets: vec![marker],
+            before,
+            gigabyte: OnceCell::new(),
+        };
+        ground.secrets.extend(lines_of("/etc/shadow"));
+        ground.secrets.extend(lines_of("/etc/passwd"));
+        ground
+    }
+
+    /// Whether git itself judges what comes in, as it does in repositories that handover has made.
+    pub fn git_judges_objects(&mut self, judges: bool) {
+        self.git(&[
+            "config",
+            "receive.fsckObjects",
+            if judges { "true" } else { "false" },
+        ]);
+        self.accept();
+    }
+
+    /// Runs git in the app's repository.
+    pub fn git(&self, args: &[&str]) -> String {
+        let output = git_in(&self.repo).args(args).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// A file that no app may read.
+    pub fn secret(&self) -> PathBuf {
+        self.outside.path().join("secret")
+    }
+
+    /// Where a file appears if a name was taken for a command: such as `$(touch bait/x)`.
+    pub fn bait(&self) -> String {
+        self.outside
+            .path()
+            .join("bait/taken")
+            .to_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// The live tree with an entry more, or another one in place of the entry of that name.
+    pub fn tree_with(&self, pack: &mut Pack, more: &[Entry]) -> Id {
+        let kept = self
+            .entries
+            .iter()
+            .filter(|old| more.iter().all(|new| new.name != old.name));
+        let all = kept.chain(more).cloned().collect();
+        pack.tree(&in_gits_order(all))
+    }
+
+    /// A commit of this tree on top of what is live.
+    pub fn commit(&self, pack: &mut Pack, tree: Id) -> Id {
+        pack.object(COMMIT, &commit_bytes(tree, &[self.live], b"one more"))
+    }
+
+    /// A push of a commit of this tree to the deploy branch.
+    pub fn push_tree(&self, mut pack: Pack, tree: Id) -> Request {
+        let commit = self.commit(&mut pack, tree);
+        self.push_commit(pack, commit)
+    }
+
+    /// A push of this commit to the deploy branch.
+    pub fn push_commit(&self, pack: Pack, commit: Id) -> Request {
+        Request::of(vec![command(self.live, commit, MAIN)]).pack(pack.finish())
+    }
+
+    /// A push to the deploy branch with nothing wrong in it.
+    pub fn harmless(&self) -> Request {
+        let mut pack = Pack::new();
+        let version = pack.blob("v1\n");
+        let tree = self.tree_with(&mut pack, &[entry("100644", "VERSION", version)]);
+        self.push_tree(pack, tree)
+    }
+
+    /// A gigabyte of zeros, which is in the repository already.
+    pub fn gigabyte(&self) -> Id {
+        *self.gigabyte.get_or_init(|| {
+            let mut pack = Pack::new();
+            let id = pack.zeros(1 << 30);
+            let mut command = git_in(&self.repo);
+            let mut git = command
+                .args(["index-pack", "--stdin"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            git.stdin.take().unwrap().write_all(&pack.finish()).unwrap();
+            assert!(git.wait().unwrap().success());
+            id
+        })
+    }
+
+    /// What must not be in anything that the pusher reads.
+    pub fn told_secret(&self, text: &str) -> Option<&String> {
+        self.secrets.iter().find(|secret| text.contains(*secret))
+    }
+
+    /// What is different from before. Processes that are on their way out get a moment, and nothing else does.
+    pub fn differences(&self) -> Vec<String> {
+        let deadline = Instant::now() + LEAVING;
+        loop {
+            let now = self.view();
+            let leaving = now.traces.live == self.before.traces.live
+                && (now.traces.processes != self.before.traces.processes || now.removes());
+            if !leaving || Instant::now() > deadline {
+                return self.before.differences(&now);
+            }
+            sleep(LOOK_EVERY);
+        }
+    }
+
+    /// From here on, this is how it must stay.
+    pub fn accept(&mut self) {
+        self.server.until_drained(APP);
+        self.live = Id::of_hex(self.git(&["rev-parse", MAIN]).trim());
+        self.before = until("nothing is being removed", || {
+            Some(self.view()).filter(|view| !view.removes())
+        });
+    }
+
+    /// Takes away the refs that were not there before.
+    pub fn forget_new_refs(&self) {
+        let now = refs_of(&self.repo);
+        for line in now
+            .lines()
+            .filter(|line| !self.before.refs.lines().any(|old| old == *line))
+        {
+            let name = line.split_once(' ').unwrap().1;
+            self.git(&["update-ref", "-d", name]);
+        }
+    }
+
+    pub fn new_refs(&self) -> usize {
+        refs_of(&self.repo)
+            .lines()
+            .filter(|line| !self.before.refs.lines().any(|old| old == *line))
+            .count()
+    }
+
+    fn view(&self) -> View {
+        View::of(&self.server, &self.repo, self.outside.path())
+    }
+}
+
+impl View {
+    fn of(server: &Server, repo: &Path, outside: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        list(server.home(), &mut files, &|path| {
+            may_change(path, server.home())
+        });
+        list(outside, &mut files, &|_| false);
+        list_unfinished(&repo.join("objects"), &mut files);
+        let answer = http::get(server.address(), "/");
+        Self {
+            serve: is_alive(server.pid()).then(|| server.pid()),
+            traces: Traces::of(server, APP),
+            refs: refs_of(repo),
+            files,
+            answer: answer.map_or_else(|error| error.to_string(), |answer| answer.body),
+        }
+    }
+
+    /// Whether an old release is being removed, which happens beside everything else.
+    fn removes(&self) -> bool {
+        self.files
+            .keys()
+            .any(|path| path.to_string_lossy().contains("/releases/.trash-"))
+    }
+
+    fn differences(&self, now: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.serve != now.serve {
+            found.push("the server has ended".to_owned());
+        }
+        if self.traces != now.traces {
+            found.push(now.traces.differences_from(&self.traces));
+        }
+        if self.refs != now.refs {
+            found.push(format!("the refs are now:\n{}", head(&now.refs)));
+        }
+        if self.answer != now.answer {
+            found.push(format!("the app answers {:?}", now.answer));
+        }
+        let gone = self
+            .files
+            .keys()
+            .filter(|path| !now.files.contains_key(*path));
+        found.extend(gone.map(|path| format!("gone: {}", path.display())));
+        for (path, what) in &now.files {
+            match self.files.get(path) {
+                None => found.push(format!("new: {} {what}", path.display())),
+                Some(old) if old != what => {
+                    found.push(format!("changed: {} {old} → {what}", path.display()))
+                }
+                Some(_) => {}
+            }
+        }
+        found
+    }
+}
+
+/// Objects come and stay, but not what git has begun and not ended.
+fn list_unfinished(objects: &Path, files: &mut BTreeMap<PathBuf, String>) {
+    let dirs = [objects.to_owned(), objects.join("pack")];
+    for entry in dirs
+        .iter()
+        .flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten())
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if ["tmp", ".tmp", "incoming", "core"]
+            .iter()
+            .any(|start| name.starts_with(start))
+        {
+            files.insert(entry.path(), "unfinished".to_owned());
+        }
+    }
+}
+
+fn head(text: &str) -> String {
+    text.chars().take(2000).collect()
+}
+
+/// What a push may change on disk: objects, what git notes of refs (their values are looked at apart), the database,
+/// and logs.
+fn may_change(path: &Path, home: &Path) -> bool {
+    let Ok(inside) = path.strip_prefix(home) else {
+        return false;
+    };
+    let app = Path::new("apps").join(APP);
+    let allowed = ["repo.git/objects", "repo.git/logs", "logs"];
+    let name = inside.to_string_lossy();
+    allowed.iter().any(|dir| inside == app.join(dir))
+        || name.starts_with("handover.db")
+        || name == "serve.log"
+}
+
+/// Every file below a directory, in words that change when it does. Of directories only that they are there.
+fn list(dir: &Path, files: &mut BTreeMap<PathBuf, String>, skip: &dyn Fn(&Path) -> bool) {
+    for path in fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+    {
+        let Ok(meta) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        if skip(&path) {
+            continue;
+        }
+        if meta.is_dir() {
+            list(&path, files, skip);
+        }
+        let empty_below_refs = meta.is_dir() && path.to_string_lossy().contains("/repo.git/refs/");
+        if !empty_below_refs {
+            files.insert(path.clone(), describe(&path, &meta));
+        }
+    }
+}
+
+fn describe(path: &Path, meta: &Metadata) -> String {
+    let lives = ["/run/", "/repo.git/refs/"]
+        .iter()
+        .any(|part| path.to_string_lossy().contains(part));
+    match meta.file_type() {
+        kind if kind.is_dir() => "directory".to_owned(),
+        kind if kind.is_symlink() => format!("symlink {:?}", fs::read_link(path)),
+        kind if !kind.is_file() || lives => format!("{kind:?}"),
+        _ => format!(
+            "{:o} {} bytes {}.{}",
+            meta.mode(),
+            meta.len(),
+            meta.mtime(),
+            meta.mtime_nsec()
+        ),
+    }
+}
+
+fn refs_of(repo: &Path) -> String {
+    let output = git_in(repo)
+        .args(["for-each-ref", "--format=%(objectname) %(refname)"])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn entries_of(repo: &Path, commit: Id) -> Vec<Entry> {
+    let output = git_in(repo)
+        .args(["ls-tree", &commit.to_string()])
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let read = |line: &str| {
+        let (meta, name) = line.split_once('\t').unwrap();
+        let words: Vec<_> = meta.split(' ').collect();
+        entry(words[0].trim_start_matches('0'), name, Id::of_hex(words[2]))
+    };
+    lines.lines().map(read).collect()
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_some_and(|rest| rest.trim().starts_with(['S', 'R', 'D']))
+}
+
+/// Lines long enough to be told from chance.
+fn lines_of(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.lines()
+        .filter(|line| line.len() > 12)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A commit object.
+pub fn commit_bytes(tree: Id, parents: &[Id], message: &[u8]) -> Vec<u8> {
+    const WHO: &str = "Mallory <mallory@example.com> 1700000000 +0000";
+    let mut bytes = format!("tree {tree}\n").into_bytes();
+    for parent in parents {
+        bytes.extend(format!("parent {parent}\n").into_bytes());
+    }
+    bytes.extend(format!("author {WHO}\ncommitter {WHO}\n\n").into_bytes());
+    bytes.extend_from_slice(message);
+    bytes
+}
