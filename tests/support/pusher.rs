@@ -44,7 +44,7 @@ impl Pusher {
 
     /// What has been read so far.
     pub fn so_far(&self) -> String {
-        String::from_utf8_lossy(&self.read.lock().unwrap()).into_owned()
+        text(&self.read)
     }
 
     /// Waits until this has been read.
@@ -69,9 +69,10 @@ impl Pusher {
     /// Waits for its end and for that of everybody who writes where it does.
     #[track_caller]
     pub fn finish(mut self) -> Pushed {
+        let (child, read) = (&mut self.child, &self.read);
         let status = until_or(
-            || self.child.try_wait().unwrap(),
-            || format!("a push does not end; so far:\n{}", self.so_far()),
+            || child.try_wait().unwrap(),
+            || format!("a push does not end; so far:\n{}", text(read)),
         );
         until_or(
             || self.reader.is_finished().then_some(()),
@@ -91,6 +92,10 @@ impl Pusher {
     fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
+}
+
+fn text(read: &Mutex<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&read.lock().unwrap()).into_owned()
 }
 
 impl Drop for Pusher {
