@@ -106,10 +106,13 @@ impl Stat {
     }
 }
 
-/// Whether a process has children that are not dead yet, as far as the system tells.
+/// Whether a process has children that are not dead. One that has ended and was not waited for yet is dead: `receive-pack`
+/// waits for its hook only when it is rid of what that has printed.
 pub fn has_children(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
-        .is_ok_and(|children| !children.trim().is_empty())
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let mut pids = children.split_ascii_whitespace().flat_map(str::parse);
+    pids.any(|child| Stat::read(child).is_ok_and(|stat| !stat.is_dead()))
 }
 
 /// The process that has started this one.
@@ -237,6 +240,34 @@ mod tests {
         };
         assert!(!later.is_alive() && !other_boot.is_alive());
         assert!(PidFd::open(&later).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_child_that_has_ended_counts_no_more_even_where_nobody_has_waited_for_it() {
+        // Children are listed with the thread that has started them: this one has a process of its own for that.
+        let script = "sleep 0 & echo started; kill -STOP $$; sleep 1000";
+        let mut parent = std::process::Command::new("sh")
+            .args(["-c", script])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let listed = || {
+            let pid = parent.id();
+            let path = format!("/proc/{pid}/task/{pid}/children");
+            std::fs::read_to_string(path).unwrap_or_default()
+        };
+        let child = loop {
+            if let Some(child) = listed().split_ascii_whitespace().next() {
+                break child.parse().unwrap();
+            }
+            std::thread::yield_now();
+        };
+        while !Stat::read(child).unwrap().is_dead() {
+            std::thread::yield_now();
+        }
+        assert!(!has_children(parent.id()), "{}", listed());
+        parent.kill().unwrap();
+        parent.wait().unwrap();
     }
 
     #[tokio::test]
