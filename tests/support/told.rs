@@ -19,11 +19,17 @@ pub struct Verdict {
 
 /// The events of a deploy so far, in their order.
 pub fn events(server: &Server, app: &str, deploy: u32) -> Vec<Value> {
-    let log = server.app_dir(app).join(format!("logs/deploy-{deploy}.jsonl"));
+    let log = server
+        .app_dir(app)
+        .join(format!("logs/deploy-{deploy}.jsonl"));
     let text = std::fs::read_to_string(log).unwrap_or_default();
     // The last line may be half written.
-    let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    let lines = text
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'));
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// Waits for an event and gives it.
@@ -36,8 +42,17 @@ pub fn until_event(
     is_it: impl Fn(&Value) -> bool,
 ) -> Value {
     until_or(
-        || events(server, app, deploy).into_iter().find(|event| is_it(event)),
-        || format!("deploy {deploy} of {app}: {what}: {:#?}", events(server, app, deploy)),
+        || {
+            events(server, app, deploy)
+                .into_iter()
+                .find(|event| is_it(event))
+        },
+        || {
+            format!(
+                "deploy {deploy} of {app}: {what}: {:#?}",
+                events(server, app, deploy)
+            )
+        },
     )
 }
 
@@ -60,7 +75,12 @@ pub fn until_phase(server: &Server, app: &str, deploy: u32, event: &str, phase: 
 pub fn until_verdict(server: &Server, app: &str, deploy: u32) -> Verdict {
     until_or(
         || verdict(&events(server, app, deploy)),
-        || format!("deploy {deploy} of {app} does not end: {:#?}", events(server, app, deploy)),
+        || {
+            format!(
+                "deploy {deploy} of {app} does not end: {:#?}",
+                events(server, app, deploy)
+            )
+        },
     )
 }
 
