@@ -106,7 +106,8 @@ impl Stat {
     }
 }
 
-/// The children of a process that are not dead, as far as the system tells.
+/// The children of a process that are not dead, as far as the system tells. One that has ended and was not waited for is
+/// dead: `receive-pack` waits for its hook only when it is rid of what that has printed.
 pub fn children(pid: u32) -> Vec<u32> {
     let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let list = list.unwrap_or_default();
@@ -246,6 +247,34 @@ mod tests {
         };
         assert!(!later.is_alive() && !other_boot.is_alive());
         assert!(PidFd::open(&later).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_child_that_has_ended_counts_no_more_even_where_nobody_has_waited_for_it() {
+        // Children are listed with the thread that has started them: this one has a process of its own for that.
+        let script = "sleep 0 & echo started; kill -STOP $$; sleep 1000";
+        let mut parent = std::process::Command::new("sh")
+            .args(["-c", script])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let listed = || {
+            let pid = parent.id();
+            let path = format!("/proc/{pid}/task/{pid}/children");
+            std::fs::read_to_string(path).unwrap_or_default()
+        };
+        let child = loop {
+            if let Some(child) = listed().split_ascii_whitespace().next() {
+                break child.parse().unwrap();
+            }
+            std::thread::yield_now();
+        };
+        while !Stat::read(child).unwrap().is_dead() {
+            std::thread::yield_now();
+        }
+        assert!(children(parent.id()).is_empty(), "{}", listed());
+        parent.kill().unwrap();
+        parent.wait().unwrap();
     }
 
     #[tokio::test]

@@ -181,7 +181,8 @@ mod tests {
             for step in &MIGRATIONS[..version] {
                 old.execute_batch(step).unwrap();
             }
-            old.pragma_update(None, "user_version", version).unwrap();
+            old.pragma_update(None, "user_version", u32::try_from(version).unwrap())
+                .unwrap();
             old.execute_batch(APP).unwrap();
             drop(old);
 

@@ -132,6 +132,11 @@ impl Sshd {
         format!("ssh {}", self.options(key).join(" "))
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where to push an app.
     pub fn url(&self, app: &str) -> String {
         format!("ssh://{}@{}/{app}", user(), self.address)
