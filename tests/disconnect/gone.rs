@@ -106,7 +106,7 @@ fn lose(scene: &Scene, pusher: &Pusher, way: Way, transport: Transport) {
 }
 
 /// Nothing of the push and of the build is left soon after the deploy's end.
-fn cleared(scene: &Scene, end: SystemTime, case: &str) {
+pub fn cleared(scene: &Scene, end: SystemTime, case: &str) {
     let home = scene.server.home();
     let gone = until_or(
         || left(home).is_empty().then(SystemTime::now),

@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cancelled;
 mod gone;
+mod joins;
 mod line;
 mod scene;
