@@ -118,7 +118,7 @@ pub fn cleared(scene: &Scene, end: SystemTime, case: &str) {
 }
 
 /// Hooks, what git runs for the push, and what was given npm's cache of the app: installs and builds.
-fn left(home: &Path) -> BTreeSet<String> {
+pub fn left(home: &Path) -> BTreeSet<String> {
     let cache = format!("npm_config_cache={}", home.display());
     let builds = |process: &str| {
         let pid = process.split(' ').next().unwrap();

@@ -6,6 +6,7 @@
 mod support;
 
 mod cancelled;
+mod crowd;
 mod gone;
 mod joins;
 mod line;
