@@ -215,9 +215,11 @@ async fn build_release(stage: &mut Stage) -> Result<Startable, Failure> {
     let turn = turn_to_build(stage).await;
     let checked_out = CheckedOut::make(stage).await?;
     let installed = checked_out.install(stage).await?;
-    let built = installed.build(stage).await;
+    let built = installed.build(stage).await?;
+    // Nothing that they have sent into the background runs on beside the app.
+    stage.end_build().await;
     drop(turn);
-    built
+    Ok(built)
 }
 
 /// As many builds run at once as the machine bears.

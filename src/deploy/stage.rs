@@ -153,7 +153,7 @@ impl Stage {
     }
 
     /// Ends what an install or a build has started and its own group does not hold.
-    async fn end_build(&self) {
+    pub(super) async fn end_build(&self) {
         match build::end_strays(&self.paths.npm_cache()).await {
             Ok(0) => {}
             Ok(count) => {

@@ -106,7 +106,7 @@ fn lose(scene: &Scene, pusher: &Pusher, way: Way, transport: Transport) {
 }
 
 /// Nothing of the push and of the build is left soon after the deploy's end.
-fn cleared(scene: &Scene, end: SystemTime, case: &str) {
+pub fn cleared(scene: &Scene, end: SystemTime, case: &str) {
     let home = scene.server.home();
     let gone = until_or(
         || left(home).is_empty().then(SystemTime::now),
@@ -118,7 +118,7 @@ fn cleared(scene: &Scene, end: SystemTime, case: &str) {
 }
 
 /// Hooks, what git runs for the push, and what was given npm's cache of the app: installs and builds.
-fn left(home: &Path) -> BTreeSet<String> {
+pub fn left(home: &Path) -> BTreeSet<String> {
     let cache = format!("npm_config_cache={}", home.display());
     let builds = |process: &str| {
         let pid = process.split(' ').next().unwrap();

@@ -5,6 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cancelled;
+mod crowd;
 mod gone;
+mod joins;
 mod line;
 mod scene;

@@ -146,14 +146,6 @@ impl Scene {
         std::fs::write(self.doors.path().join("go"), "").unwrap();
     }
 
-    /// Whatever is deployed next stops again.
-    pub fn shut_doors(&self) {
-        for name in ["at", "go", "pids"] {
-            // Not all of them are there.
-            let _ = std::fs::remove_file(self.doors.path().join(name));
-        }
-    }
-
     /// The processes that a build has left about.
     pub fn family(&self) -> Vec<u32> {
         let pids = std::fs::read_to_string(self.doors.path().join("pids")).unwrap_or_default();
@@ -179,6 +171,13 @@ impl Scene {
         git.env("GIT_SSH_COMMAND", command)
             .args(["push", &url, "main"]);
         git
+    }
+
+    /// A clone of the project as it is now.
+    pub fn another_clone(&self) -> Project {
+        let clone = Project::empty();
+        clone.git(&["pull", "-q", self.project.path().to_str().unwrap(), "main"]);
+        clone
     }
 
     /// Starts a push.

@@ -89,7 +89,8 @@ impl Pusher {
         })
     }
 
-    fn pid(&self) -> Pid {
+    /// The command's process, which leads its group.
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 }
