@@ -200,15 +200,15 @@ fn judge_the_logs_of_a_run() {
     assert!(seen.contains("keep"), "nothing was traced: {seen:?}");
     let ours = count(|allowed| *allowed != Allowed::NotOurs);
     let shells = count(|allowed| matches!(allowed, Allowed::AppsOwn(_)));
-    println!(
+    eprintln!(
         "{} logs: handover started {ours} programs, {shells} of them an app's own command through a shell",
         logs.len()
     );
-    println!(
+    eprintln!(
         "by others, and not judged: {}",
         count(|allowed| *allowed == Allowed::NotOurs)
     );
     for one in seen {
-        println!("  {one}");
+        eprintln!("  {one}");
     }
 }

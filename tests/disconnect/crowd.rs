@@ -154,7 +154,7 @@ impl Crowd {
         assert_eq!(branch(&self.repo), live);
         let releases = self.server.json(&["releases", "shop"])["releases"].clone();
         let newest = releases.as_array().unwrap().iter();
-        let newest = newest.max_by_key(|release| release["number"].as_u64());
+        let newest = newest.max_by_key(|release| release["release"].as_u64());
         assert_eq!(newest.unwrap()["commit"], live, "{releases:#}");
         live.to_owned()
     }

@@ -118,7 +118,7 @@ impl Pack {
 
     /// Adds a file of so many zeros, which is never in memory as a whole.
     pub fn zeros(&mut self, len: u64) -> Id {
-        const PIECE: [u8; 1 << 16] = [0; 1 << 16];
+        static PIECE: [u8; 1 << 16] = [0; 1 << 16];
         let mut sha = sha_of_header(BLOB, len);
         self.header(BLOB, len);
         let mut deflate = ZlibEncoder::new(&mut self.body, Compression::fast());
@@ -222,11 +222,12 @@ pub fn delta_of_copies(base: u64, copied: u32, times: u64) -> Vec<u8> {
 
 /// A number as deltas have them: seven bits a byte, the low ones first.
 pub fn varint(to: &mut Vec<u8>, mut value: u64) {
+    let low = |value: u64| value.to_le_bytes()[0];
     while value >= 0x80 {
-        to.push((value & 0x7f) as u8 | 0x80);
+        to.push(low(value) | 0x80);
         value >>= 7;
     }
-    to.push(value as u8);
+    to.push(low(value));
 }
 
 fn sha_of_header(kind: u8, len: u64) -> Sha1 {
