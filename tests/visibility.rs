@@ -168,36 +168,6 @@ fn a_pusher_who_is_killed_blocks_nothing() {
     pusher_gets_lost(Signal::SIGKILL);
 }
 
-/// Ctrl-Z at a terminal stops all that the push has started, `receive-pack` and its hook too, where it is a local one.
-#[test]
-fn a_push_that_is_stopped_as_a_whole_blocks_nothing() {
-    let shop = Shop::with_build(TALKATIVE);
-    let mut command = shop.project.push_command(&shop.repo, &["main"]);
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut push = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(push.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("the build has begun")));
-    let group = Pid::from_raw(push.id().cast_signed());
-    nix::sys::signal::killpg(group, Signal::SIGSTOP).unwrap();
-    std::fs::write(shop.server.app_dir("shop").join("releases/1/go"), "").unwrap();
-    until("the deploy is live", || {
-        (shop.server.status("shop")["state"] == "live").then_some(())
-    });
-    let ended = Instant::now();
-    until("hook and receive-pack are gone", || {
-        let mut all = processes_of(shop.server.home()).into_iter();
-        // The shell by which the client starts receive-pack is the client's.
-        let left = all.any(|one| {
-            one.contains(" hook ") || one.contains("receive-pack") && !one.contains("/sh -c")
-        });
-        (!left).then_some(())
-    });
-    let took = ended.elapsed();
-    assert!(took < Duration::from_secs(5), "it took {took:?}");
-    nix::sys::signal::killpg(group, Signal::SIGKILL).unwrap();
-    push.wait().unwrap();
-}
-
 /// As one whose network is gone: nobody reads, and nobody closes.
 #[test]
 fn a_pusher_who_does_not_read_blocks_nothing() {

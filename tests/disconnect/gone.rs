@@ -127,6 +127,8 @@ pub fn left(home: &Path) -> BTreeSet<String> {
     };
     processes_of(home)
         .into_iter()
+        // The shell by which a client starts its receive-pack is the client's.
+        .filter(|one| !(one.contains("/sh -c") && one.contains("receive-pack")))
         .filter(|one| one.contains(" hook ") || one.contains("receive-pack") || builds(one))
         .collect()
 }

@@ -79,9 +79,10 @@ fn errors(pushed: &Pushed) -> Vec<&str> {
     errors
 }
 
-/// As with Ctrl-Z: of a local push the hook stands still too.
+/// As with Ctrl-Z: of a local push the hook stands still too. Hook and receive-pack are ended for it, and when the client
+/// goes on it learns that the line is gone, but no false verdict.
 #[test]
-fn a_local_push_that_is_stopped_with_its_hook_reads_the_verdict_when_it_goes_on() {
+fn a_local_push_that_is_stopped_with_its_hook_leaves_nothing_and_reads_nothing_false() {
     let scene = Scene::open(Transport::Local);
     let commit = scene.version(
         "v1",
@@ -97,14 +98,14 @@ fn a_local_push_that_is_stopped_with_its_hook_reads_the_verdict_when_it_goes_on(
     let verdict = crate::support::told::until_verdict(&scene.server, "shop", 2);
     assert_eq!(verdict.event, "live");
     assert_eq!(branch(&scene.repo), commit);
+    crate::gone::cleared(&scene, verdict.at, "stopped with its hook");
     scene.version("v2", Plan::stop(Stop::Nowhere));
     scene.push().went_live().says("success: release 3 is live");
 
     stopped.signal_all(Signal::SIGCONT);
-    stopped
-        .finish()
-        .went_live()
-        .says("success: release 2 is live");
+    let ended = stopped.finish();
+    assert_ne!(ended.code, 0, "{}", ended.text);
+    assert!(!ended.text.contains("rejected"), "{}", ended.text);
 }
 
 /// The client neither reads nor closes while its deploy fails, and more is printed than it can find afterwards.

@@ -271,7 +271,7 @@ impl View {
             match self.files.get(path) {
                 None => found.push(format!("new: {} {what}", path.display())),
                 Some(old) if old != what => {
-                    found.push(format!("changed: {} {old} → {what}", path.display()))
+                    found.push(format!("changed: {} {old} → {what}", path.display()));
                 }
                 Some(_) => {}
             }

@@ -79,7 +79,7 @@ fn heads() -> Vec<Case> {
         version(u32::MAX),
         changed("no pack", Refused("eof before pack header"), Vec::clear),
         changed("an empty pack", Refused("bad object"), |pack| {
-            *pack = Pack::new().finish()
+            *pack = Pack::new().finish();
         }),
         changed(
             "another magic word",
@@ -108,10 +108,10 @@ fn heads() -> Vec<Case> {
             |pack| *pack = vec![0; 1 << 20],
         ),
         changed("text as pack", Refused("version unsupported"), |pack| {
-            *pack = b"PACKAGE.JSON\n".repeat(100)
+            *pack = b"PACKAGE.JSON\n".repeat(100);
         }),
         changed("garbage after the pack", Live, |pack| {
-            pack.extend(b"garbage\x1b[31m\0".repeat(1000))
+            pack.extend(b"garbage\x1b[31m\0".repeat(1000));
         }),
     ]
 }
@@ -147,10 +147,10 @@ fn contents() -> Vec<Case> {
             |_, pack| pack.claiming(5, 5, b"three"),
         ),
         with("no zlib", Refused("inflate"), |_, pack| {
-            pack.undeflated(BLOB, 5, b"not what zlib writes")
+            pack.undeflated(BLOB, 5, b"not what zlib writes");
         }),
         with("zlib that ends too early", Refused("inflate"), |_, pack| {
-            pack.undeflated(BLOB, 5, &[0x78, 0x01])
+            pack.undeflated(BLOB, 5, &[0x78, 0x01]);
         }),
         with(
             "zlib that asks for a dictionary",
@@ -160,7 +160,7 @@ fn contents() -> Vec<Case> {
             },
         ),
         with("a size that never ends", Refused("inflate"), |_, pack| {
-            pack.undeflated(BLOB, u64::MAX, &[0xff; 64])
+            pack.undeflated(BLOB, u64::MAX, &[0xff; 64]);
         }),
         with(
             "a tree that is none",
@@ -231,7 +231,7 @@ fn deltas() -> Vec<Case> {
             },
         ),
         with("a delta to itself", Refused("out of bound"), |_, pack| {
-            pack.ofs_delta(0, &delta_of_copies(5, 5, 1))
+            pack.ofs_delta(0, &delta_of_copies(5, 5, 1));
         }),
         with(
             "a delta to before the pack",

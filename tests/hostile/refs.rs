@@ -297,7 +297,8 @@ fn moves() -> Vec<Case> {
             Refused(""),
             |ground| {
                 let mut request = ground.harmless();
-                request.commands[0].old = request.commands[0].new.clone();
+                let new = request.commands[0].new.clone();
+                request.commands[0].old = new;
                 request
             },
         ),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::deploy::journal::Journal;
 use crate::process::child::Signal;
@@ -33,19 +33,20 @@ pub(super) async fn see_off(receive_pack: Identity, journal: Option<Arc<Journal>
     if timeout(PATIENCE, process.exited()).await.is_ok() {
         return;
     }
-    loop {
+    let stopped = loop {
         let children = children(receive_pack.pid);
-        if children.is_empty() {
-            break;
-        }
-        children
-            .into_iter()
+        let stopped: Vec<u32> = children
+            .iter()
+            .copied()
             .filter(|pid| is_stopped(*pid))
-            .for_each(end);
+            .collect();
+        if children.is_empty() || !stopped.is_empty() {
+            break stopped;
+        }
         if timeout(LOOK_AGAIN, process.exited()).await.is_ok() {
             return;
         }
-    }
+    };
     tracing::info!(
         pid = receive_pack.pid,
         "pusher does not read; its receive-pack is ended"
@@ -55,10 +56,11 @@ pub(super) async fn see_off(receive_pack: Identity, journal: Option<Arc<Journal>
             return tracing::warn!(pid = receive_pack.pid, %error, "receive-pack can't be ended");
         }
         if timeout(LAST_BREATH, process.exited()).await.is_ok() {
-            return;
+            break;
         }
     }
-    sleep(LAST_BREATH).await;
+    // Only now: a receive-pack that lives would tell its client that the hook has failed, and so the push.
+    stopped.into_iter().for_each(end);
 }
 
 /// Ends a hook that was stopped together with its pusher: it would never end by itself.
