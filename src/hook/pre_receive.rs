@@ -14,7 +14,7 @@ use crate::build::{Limits, StepFailure, inspect};
 use crate::control::Outcome;
 use crate::git::Repo;
 use crate::git::hooks::{self, Link};
-use crate::push::{PushOptions, REFS_MAX, RefUpdate, check_name, named_twice};
+use crate::push::{PushOptions, REFS_MAX, RefUpdate, check_name, name_in_line, named_twice};
 use crate::report::Phase;
 
 /// Why a push is not let in.
@@ -108,11 +108,8 @@ fn check_names(input: &[u8]) -> Result<(), Refusal> {
             let reason = format!("the push has more than {REFS_MAX} refs");
             return Err(Refusal::new(reason).hint("push the branch that deploys, by its name"));
         }
-        let name = line
-            .splitn(3, |&byte| byte == b' ')
-            .nth(2)
-            .unwrap_or_default();
-        check_name(name).map_err(|error| Refusal::new(error.to_string()))?;
+        let checked = name_in_line(line).and_then(check_name);
+        checked.map_err(|error| Refusal::new(error.to_string()))?;
     }
     Ok(())
 }

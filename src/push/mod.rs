@@ -7,7 +7,7 @@ mod proc_receive;
 mod refs;
 mod stage;
 
-pub use names::{NameError, REFS_MAX, check_name};
+pub use names::{NameError, REFS_MAX, check_name, name_in_line};
 pub use options::{OptionError, PushOptions, Verbosity};
 pub use proc_receive::{Answer, Conversation, ProtocolError};
 pub use refs::{RefError, RefUpdate, Sorted, named_twice, sort};

@@ -20,6 +20,9 @@ const SIGNS: &str = "-_./+#@=,%";
 /// Why a ref of this name is not let in. The name is escaped and cut where it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
+    /// git tells hooks of refs in lines, and a name with a line break makes two of one.
+    #[error("a ref name of the push holds a line break")]
+    LineBreak,
     /// Not text.
     #[error("the ref name `{0}` is not UTF-8")]
     NotText(String),
@@ -48,6 +51,18 @@ pub enum NameError {
     /// A part of it looks like an option.
     #[error("a part of the ref name `{0}` begins with `-`")]
     Dash(String),
+}
+
+/// The name in a line that git tells a hook: `<old> <new> <name>`. git has read the ids itself, so that a line which does
+/// not begin with two of them is the rest of a name.
+pub fn name_in_line(line: &[u8]) -> Result<&[u8], NameError> {
+    let is_id =
+        |word: &[u8]| matches!(word.len(), 40 | 64) && word.iter().all(u8::is_ascii_hexdigit);
+    let mut words = line.splitn(3, |&byte| byte == b' ');
+    match (words.next(), words.next(), words.next()) {
+        (Some(old), Some(new), Some(name)) if is_id(old) && is_id(new) => Ok(name),
+        _ => Err(NameError::LineBreak),
+    }
 }
 
 /// Gives the name as text if a ref may have it.
@@ -114,6 +129,22 @@ mod tests {
             "refs/notes/commits",
         ] {
             assert_eq!(check_name(name.as_bytes()), Ok(name));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_the_rest_of_a_name_is_known_by_its_ids() {
+        let id = "0".repeat(40);
+        let good = format!("{id} {id} refs/heads/a b");
+        assert_eq!(name_in_line(good.as_bytes()), Ok(&b"refs/heads/a b"[..]));
+        for rest in [
+            "b",
+            "",
+            "ok refs/heads/main",
+            "x y z",
+            &format!("{id} {id}"),
+        ] {
+            assert_eq!(name_in_line(rest.as_bytes()), Err(NameError::LineBreak));
         }
     }
 
