@@ -15,6 +15,8 @@ pub enum Expect {
     Nothing,
     /// It is kept, and nothing was deployed.
     Stored,
+    /// The first of its refs is kept, and the other refused for a reason with this in it. Nothing was deployed.
+    StoredFirst(&'static str),
     /// It is deployed.
     Live,
 }
@@ -51,7 +53,7 @@ impl Case {
     }
 
     /// Sends it; gives what is wrong with what came of it.
-    fn faults(&self, ground: &mut Ground) -> Vec<String> {
+    pub fn faults(&self, ground: &mut Ground) -> Vec<String> {
         let reply = send(&ground.repo, &(self.make)(ground));
         let mut faults = faults_of_reply(ground, &reply);
         faults.extend(self.faults_of_outcome(ground, &reply));
@@ -78,13 +80,15 @@ impl Case {
                 if String::from_utf8_lossy(&reply.remote).contains("  install    ") {
                     faults.push("npm was run for it".to_owned());
                 }
+                if reply.refs.iter().any(|line| line.starts_with(b"ok ")) {
+                    faults.push("it was told that it is accepted".to_owned());
+                }
             }
             Expect::Nothing => {}
-            Expect::Stored => {
-                if ground.new_refs() == 0 {
-                    faults.push("no ref was stored".to_owned());
-                }
-                ground.forget_new_refs();
+            Expect::Stored => faults.extend(fault_of_storing(ground)),
+            Expect::StoredFirst(says) => {
+                faults.extend(fault_of_reason(reply, says));
+                faults.extend(fault_of_storing(ground));
             }
             Expect::Live => match ground.server.status(APP)["live"]["commit"].as_str() {
                 Some(commit) if commit != ground.live.to_string() => ground.accept(),
@@ -134,6 +138,13 @@ fn fault_of_reason(reply: &Reply, says: &str) -> Option<String> {
     let long = reason.chars().count() > REASON_MAX;
     let unclean = reason.chars().any(char::is_control);
     (long || unclean).then(|| format!("that is no line for a person: {reason:?}"))
+}
+
+/// What is stored is one ref, which is then taken away again.
+fn fault_of_storing(ground: &Ground) -> Option<String> {
+    let new = ground.new_refs();
+    ground.forget_new_refs();
+    (new != 1).then(|| format!("{new} refs were stored"))
 }
 
 fn shown(reply: &Reply) -> String {

@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // a panic is how a test fails; one binary has no outside
 
 mod case;
+mod entries;
 mod files;
 mod ground;
+mod judge;
 mod objects;
 mod options;
 mod packs;
@@ -15,6 +17,7 @@ mod refs;
 #[path = "../support/mod.rs"]
 mod support;
 mod trees;
+mod view;
 
 use case::all_end_well;
 use ground::Ground;

@@ -228,7 +228,7 @@ fn strange_commits() -> Vec<Case> {
         }),
         to_main(
             "a history that does not begin with what is live",
-            Refused(""),
+            Refused("not a fast-forward"),
             |ground, pack| {
                 let tree = ground.tree_with(pack, &[]);
                 pack.object(COMMIT, &commit_bytes(tree, &[], b"another beginning"))

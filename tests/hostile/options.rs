@@ -4,6 +4,10 @@ use crate::case::{Case, Expect};
 
 use Expect::Refused;
 
+const UNKNOWN: &str = "there is no push option";
+const REFUSED: &str =
+    "there is no push option|takes no value|control character|has no words|not allowed";
+
 /// Options that are none, or pretend to be more than one.
 const OPTIONS: &[&[u8]] = &[
     b"",
@@ -44,7 +48,7 @@ pub fn cases() -> Vec<Case> {
     ] {
         cases.push(Case::new(
             format!("option {option}"),
-            Refused(""),
+            Refused(UNKNOWN),
             move |ground| {
                 ground
                     .harmless()
@@ -69,9 +73,11 @@ pub fn cases() -> Vec<Case> {
                     .options((0..60).map(|_| vec![b'x'; 60_000]))
             },
         ),
-        Case::new("one option of 65,000 bytes", Refused("option"), |ground| {
-            ground.harmless().options(["x".repeat(65_000)])
-        }),
+        Case::new(
+            "one option of 65,000 bytes",
+            Refused("1000 are allowed"),
+            |ground| ground.harmless().options(["x".repeat(65_000)]),
+        ),
         Case::new(
             "a message of 65,000 bytes",
             Refused("1000 are allowed"),
@@ -81,7 +87,7 @@ pub fn cases() -> Vec<Case> {
                     .options([format!("message={}", "x".repeat(60_000))])
             },
         ),
-        Case::new("10,000 options", Refused("option"), |ground| {
+        Case::new("10,000 options", Refused("16 are allowed"), |ground| {
             ground
                 .harmless()
                 .options((0..10_000).map(|n| format!("message={n}")))
@@ -89,9 +95,11 @@ pub fn cases() -> Vec<Case> {
         Case::new("one option twice", Refused("message"), |ground| {
             ground.harmless().options(["message=one", "message=two"])
         }),
-        Case::new("verbose and quiet", Refused("quiet"), |ground| {
-            ground.harmless().options(["verbose", "quiet"])
-        }),
+        Case::new(
+            "verbose and quiet",
+            Refused("exclude each other"),
+            |ground| ground.harmless().options(["verbose", "quiet"]),
+        ),
         Case::new(
             "an option that is known, and one that is not",
             Refused("admin"),
@@ -103,7 +111,7 @@ pub fn cases() -> Vec<Case> {
 
 fn one(option: &'static [u8]) -> Case {
     let shown = String::from_utf8_lossy(option).escape_debug().to_string();
-    Case::new(format!("option {shown}"), Refused(""), move |ground| {
+    Case::new(format!("option {shown}"), Refused(REFUSED), move |ground| {
         ground.harmless().options([option])
     })
 }

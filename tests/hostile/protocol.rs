@@ -264,13 +264,17 @@ fn sections() -> Vec<Case> {
                 [packet(&line), FLUSH.to_vec(), b"PACK".to_vec()].concat()
             },
         ),
-        Case::new("without asking for a report", Refused(""), |ground| {
-            let commands = vec![Command {
-                name: b"refs/heads/../x".into(),
-                ..command(Id::NULL, ground.live, "")
-            }];
-            Request::of(commands).capabilities("side-band-64k")
-        }),
+        Case::new(
+            "without asking for a report",
+            Refused("git does not allow"),
+            |ground| {
+                let commands = vec![Command {
+                    name: b"refs/heads/../x".into(),
+                    ..command(Id::NULL, ground.live, "")
+                }];
+                Request::of(commands).capabilities("side-band-64k")
+            },
+        ),
     ]
 }
 

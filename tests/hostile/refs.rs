@@ -5,7 +5,7 @@ use crate::ground::{Ground, MAIN};
 use crate::support::pack::Id;
 use crate::support::raw_push::{Request, command};
 
-use Expect::{Live, Nothing, Refused, Stored};
+use Expect::{Live, Nothing, Refused, Stored, StoredFirst};
 
 /// Names that are no names, or mean something to git, to a shell, to a file system or to a terminal.
 const NAMES: &[&[u8]] = &[
@@ -53,8 +53,6 @@ const NAMES: &[&[u8]] = &[
     b"refs/heads/x.lock",
     b"refs/heads/x.lock/y",
     b"refs/heads/main.lock",
-    b"refs/heads/a\nb",
-    b"refs/heads/a\n0000000000000000000000000000000000000000 1111111111111111111111111111111111111111 refs/heads/main",
     b"refs/heads/a\rb",
     b"refs/heads/a\tb",
     b"refs/heads/\x1b[31mred\x1b[0m",
@@ -100,12 +98,22 @@ const PLACES: &[&[u8]] = &[
     b"refs/keep/x",
 ];
 
+const NO_PLACE: &str = "is not a branch, a tag or notes";
+const NO_NAME: &str = "git does not allow|is not a branch, a tag or notes|letters, digits";
+const NO_GOOD: &str = "letters, digits|begins with `-`|is not UTF-8|git does not allow";
+
 pub fn cases() -> Vec<Case> {
-    let all = NAMES.iter().chain(KEPT_BY_GIT).chain(PLACES);
-    let mut cases: Vec<_> = all.map(|name| named(name.to_vec(), Refused(""))).collect();
+    let groups = [(NAMES, NO_NAME), (KEPT_BY_GIT, NO_GOOD), (PLACES, NO_PLACE)];
+    let rows = groups
+        .into_iter()
+        .flat_map(|(names, says)| names.iter().map(move |name| (name, says)));
+    let mut cases: Vec<_> = rows
+        .map(|(name, says)| named(name.to_vec(), Refused(says)))
+        .collect();
     cases.extend(more_names());
     cases.extend(several());
     cases.extend(moves());
+    cases.extend(broken_lines());
     cases
 }
 
@@ -131,7 +139,7 @@ fn more_names() -> Vec<Case> {
         long("\u{e9}", 130),
     ]
     .into_iter()
-    .map(|name| named(name, Refused("")))
+    .map(|name| named(name, Refused("200 are allowed")))
     .collect();
     for command_line in [
         "$(touch BAIT)",
@@ -139,11 +147,10 @@ fn more_names() -> Vec<Case> {
         ";touch BAIT;",
         "|touch BAIT",
         "$(touch${IFS}BAIT)",
-        "\n touch BAIT\n",
     ] {
         cases.push(Case::new(
             format!("ref {command_line}"),
-            Refused(""),
+            Refused("letters, digits"),
             move |ground| {
                 let name = format!(
                     "refs/heads/{}",
@@ -155,7 +162,7 @@ fn more_names() -> Vec<Case> {
     }
     cases.push(Case::new(
         "a replacement for what is live",
-        Refused(""),
+        Refused(NO_PLACE),
         |ground| {
             let name = format!("refs/replace/{}", ground.live);
             Request::of(vec![command(Id::NULL, ground.live, name)])
@@ -175,16 +182,20 @@ fn more_names() -> Vec<Case> {
 fn several() -> Vec<Case> {
     let create = |ground: &Ground, name: &str| command(Id::NULL, ground.live, name);
     vec![
-        Case::new("5,000 refs", Refused("refs"), move |ground| {
-            Request::of(
-                (0..5_000)
-                    .map(|n| create(ground, &format!("refs/heads/many/{n}")))
-                    .collect(),
-            )
-        }),
+        Case::new(
+            "5,000 refs",
+            Refused("more than 1000 refs"),
+            move |ground| {
+                Request::of(
+                    (0..5_000)
+                        .map(|n| create(ground, &format!("refs/heads/many/{n}")))
+                        .collect(),
+                )
+            },
+        ),
         Case::new(
             "5,000 deletions of what is not there",
-            Refused("refs"),
+            Refused("more than 1000 refs"),
             |_| {
                 Request::of(
                     (0..5_000)
@@ -195,7 +206,7 @@ fn several() -> Vec<Case> {
         ),
         Case::new(
             "one name twice",
-            Refused("refs/heads/twice"),
+            Refused("names refs/heads/twice twice"),
             move |ground| {
                 Request::of(vec![
                     create(ground, "refs/heads/twice"),
@@ -205,7 +216,7 @@ fn several() -> Vec<Case> {
         ),
         Case::new(
             "a ref and one below it",
-            Stored, // the first of them
+            StoredFirst("cannot lock ref 'refs/heads/d/f'"),
             move |ground| {
                 Request::of(vec![
                     create(ground, "refs/heads/d"),
@@ -215,12 +226,12 @@ fn several() -> Vec<Case> {
         ),
         Case::new(
             "a ref below the deploy branch",
-            Refused("refs/heads/main/evil"),
+            Refused("nothing beneath it"),
             move |ground| Request::of(vec![create(ground, "refs/heads/main/evil")]),
         ),
         Case::new(
             "created and deleted",
-            Refused("refs/heads/both"),
+            Refused("names refs/heads/both twice"),
             move |ground| {
                 Request::of(vec![
                     create(ground, "refs/heads/both"),
@@ -230,21 +241,25 @@ fn several() -> Vec<Case> {
         ),
         Case::new(
             "the deploy branch moved and deleted",
-            Refused(""),
+            Refused("names refs/heads/main twice"),
             |ground| {
                 let mut request = ground.harmless();
                 request.commands.push(command(ground.live, Id::NULL, MAIN));
                 request
             },
         ),
-        Case::new("the deploy branch moved twice", Refused(""), |ground| {
-            let mut request = ground.harmless();
-            request.commands.push(request.commands[0].clone());
-            request
-        }),
+        Case::new(
+            "the deploy branch moved twice",
+            Refused("names refs/heads/main twice"),
+            |ground| {
+                let mut request = ground.harmless();
+                request.commands.push(request.commands[0].clone());
+                request
+            },
+        ),
         Case::new(
             "the deploy branch, and a name that leads out",
-            Refused(""),
+            Refused("git does not allow"),
             |ground| {
                 let mut request = ground.harmless();
                 request
@@ -267,7 +282,7 @@ fn moves() -> Vec<Case> {
             Refused("delet"),
             |_| Request::of(vec![command(Id::NOBODYS, Id::NULL, MAIN)]),
         ),
-        Case::new("nothing to nothing", Refused(""), |_| {
+        Case::new("nothing to nothing", Refused("delet"), |_| {
             Request::of(vec![command(Id::NULL, Id::NULL, MAIN)])
         }),
         Case::new("a branch that is not there deleted", Nothing, |_| {
@@ -285,7 +300,7 @@ fn moves() -> Vec<Case> {
         ),
         Case::new(
             "the deploy branch from what nobody has",
-            Refused(""),
+            Refused("as the push says"),
             |ground| {
                 let mut request = ground.harmless();
                 request.commands[0].old = Id::NOBODYS.to_string().into();
@@ -294,13 +309,85 @@ fn moves() -> Vec<Case> {
         ),
         Case::new(
             "the deploy branch from what it does not name",
-            Refused(""),
+            Refused("as the push says"),
             |ground| {
                 let mut request = ground.harmless();
                 let new = request.commands[0].new.clone();
                 request.commands[0].old = new;
                 request
             },
+        ),
+        Case::new(
+            "the deploy branch to what does not contain it",
+            Refused("not a fast-forward"),
+            Ground::other_beginning,
+        ),
+        Case::new(
+            "the same by force, which the app does not allow",
+            Refused("force is not allowed"),
+            |ground| ground.other_beginning().options(["force"]),
+        ),
+        Case::new(
+            "a branch, and the deploy branch to what does not contain it",
+            StoredFirst("not a fast-forward"),
+            |ground| {
+                let mut request = ground.other_beginning();
+                let another = command(Id::NULL, ground.live, "refs/heads/another");
+                request.commands.insert(0, another);
+                request
+            },
+        ),
+    ]
+}
+
+/// Names with a line break: git tells hooks of refs in lines, and these make two of one.
+fn broken_lines() -> Vec<Case> {
+    let with = |name: &str, says: &'static str, forged: fn(&Ground) -> String| {
+        Case::new(name, Refused(says), move |ground| {
+            let name = format!("refs/heads/a\n{}", forged(ground));
+            Request::of(vec![command(Id::NULL, ground.live, name)])
+        })
+    };
+    let named_main = |name: &str, ending: &'static str| {
+        Case::new(name, Refused("line break"), move |ground| {
+            let mut request = ground.harmless();
+            request.commands[0].name = format!("{MAIN}{ending}").into();
+            request
+        })
+    };
+    vec![
+        with("a name of two lines", "line break", |_| "b".to_owned()),
+        with(
+            "a name that ends in a line break",
+            "line break|funny",
+            |_| String::new(),
+        ),
+        with(
+            "a name with a command on its own line",
+            "line break",
+            |ground| format!("$(touch {})", ground.bait()),
+        ),
+        with(
+            "a name that forges a push of nobody's commit",
+            "not a commit",
+            |_| format!("{} {} {MAIN}", Id::NULL, Id::NOBODYS),
+        ),
+        // Two good lines to a hook; git itself looks at the name afterwards.
+        with("a name that forges a branch", "funny ref", |ground| {
+            format!("{} {} refs/heads/b", Id::NULL, ground.live)
+        }),
+        with("a name that forges a deploy", "funny ref", |ground| {
+            format!("{0} {0} {MAIN}", ground.live)
+        }),
+        with(
+            "a name that forges a deletion",
+            "can't be deleted",
+            |ground| format!("{} {} {MAIN}", ground.live, Id::NULL),
+        ),
+        named_main("the deploy branch with a line more", "\nx"),
+        named_main(
+            "a name below the deploy branch that forges a verdict",
+            "/x\nok refs/heads/main",
         ),
     ]
 }
