@@ -379,3 +379,34 @@ fn a_server_that_was_killed_between_the_swap_and_the_branch_lets_the_branch_foll
     assert_eq!(body(&shop.server), "version v2\n");
     shop.project.push(&shop.repo).says("Everything up-to-date");
 }
+
+/// Wherever it happens to be: in the checkout, while a keeper starts, between two phases.
+#[test]
+fn a_deploy_that_is_cancelled_at_any_moment_leaves_nothing() {
+    let shop = Shop::open("v1");
+    let mut before = Traces::of(&shop.server, "shop");
+    for round in 0..14 {
+        shop.project.version(&format!("v2.{round}"));
+        let mut push = shop.project.push_command(&shop.repo, &["main"]);
+        let push = push.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let cancelled = support::until("it is cancelled, or too late", || {
+            std::thread::sleep(std::time::Duration::from_millis(15 * round));
+            let cancelled = shop.server.run(&["cancel", "shop"]);
+            let words = String::from_utf8(cancelled.stderr).unwrap();
+            let early = words.contains("no deploy of shop runs");
+            let over = shop.server.status("shop")["live"]["commit"] != before.live["commit"];
+            (!early || over).then_some(cancelled.status.success())
+        });
+        let told = pushed(&push.wait_with_output().unwrap());
+        if cancelled {
+            told.rejected().says("cancelled by ");
+            unchanged(&before, &shop.server, "shop");
+        } else {
+            told.went_live();
+            shop.server.until_drained("shop");
+            before = Traces::of(&shop.server, "shop");
+        }
+    }
+    shop.project.version("v3");
+    shop.project.push(&shop.repo).went_live();
+}

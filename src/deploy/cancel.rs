@@ -46,6 +46,11 @@ impl Cancel {
 }
 
 impl Cancelled {
+    /// The wish, if there is one already.
+    pub(super) fn already(&self) -> Option<Why> {
+        self.0.borrow().clone()
+    }
+
     /// Returns when it is wished; never, if the other side is gone without.
     pub(super) async fn wished(&mut self) -> Why {
         let heard = self.0.wait_for(Option::is_some).await;

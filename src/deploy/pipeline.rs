@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 
 use super::branch::{self, BranchMove, Moved};
-use super::cancel::{Cancelled, given_up};
+use super::cancel::Cancelled;
 use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::{Live, NewlyLive, Ready, Replaced, Startable};
@@ -74,7 +74,7 @@ pub(super) enum Outcome {
 /// Starts the deploy in a task of its own, which ends with an outcome whatever happens within.
 pub(super) fn spawn(site: Arc<Site>, order: Order, cancelled: Cancelled) -> JoinHandle<Outcome> {
     tokio::spawn(async move {
-        let deploy = tokio::spawn(run(Stage::new(site, order), cancelled));
+        let deploy = tokio::spawn(run(Stage::new(site, order, cancelled)));
         deploy.await.unwrap_or_else(|panic| {
             tracing::error!(%panic, "deploy task panicked");
             Outcome::Failed(broken(Phase::Receive, &panic))
@@ -82,12 +82,8 @@ pub(super) fn spawn(site: Arc<Site>, order: Order, cancelled: Cancelled) -> Join
     })
 }
 
-async fn run(mut stage: Stage, mut cancelled: Cancelled) -> Outcome {
-    let prepared = tokio::select! {
-        biased;
-        why = cancelled.wished() => Err(given_up(&stage.order.branch, stage.journal().under_way(), &why)),
-        prepared = prepare(&mut stage) => prepared,
-    };
+async fn run(mut stage: Stage) -> Outcome {
+    let prepared = prepare(&mut stage).await;
     match swap(&mut stage, prepared).await {
         Ok((newly, moved)) => Outcome::Live(Box::new(newly), moved),
         Err(failure) => {
@@ -103,6 +99,7 @@ async fn swap(
     prepared: Result<Ready, Failure>,
 ) -> Result<(NewlyLive, Moved), Failure> {
     let ready = prepared?;
+    stage.go_on()?;
     let before = branch::before_swap(stage).await?;
     let swapped = ready.publish(stage).await?;
     let newly = swapped.drain(stage).await;
@@ -212,7 +209,8 @@ async fn startable(stage: &Stage, release: &Release) -> Result<Startable, Failur
 
 /// The first half: from the commit to a directory that can be started.
 async fn build_release(stage: &mut Stage) -> Result<Startable, Failure> {
-    let turn = turn_to_build(stage).await;
+    let turn = async { Ok(turn_to_build(stage).await) };
+    let turn = stage.unless_given_up(turn).await?;
     let checked_out = CheckedOut::make(stage).await?;
     let installed = checked_out.install(stage).await?;
     let built = installed.build(stage).await?;
@@ -300,9 +298,9 @@ impl CheckedOut {
             phase: Phase::Install,
             command: Some(request.words()),
         });
-        let installed = build::install(&request, &mut |line| tell_line(stage, line))
-            .await
-            .map_err(shown)?;
+        let mut tell = |line| tell_line(stage, line);
+        let install = async { build::install(&request, &mut tell).await.map_err(shown) };
+        let installed = stage.unless_given_up(install).await?;
         for text in installed.warnings {
             stage.tell(EventKind::Warned { text });
         }
@@ -344,10 +342,9 @@ impl Installed {
             phase: Phase::Build,
             command: Some(words.clone()),
         });
-        match build::build(&request, &mut |line| tell_line(stage, line))
-            .await
-            .map_err(shown)?
-        {
+        let mut tell = |line| tell_line(stage, line);
+        let build = async { build::build(&request, &mut tell).await.map_err(shown) };
+        match stage.unless_given_up(build).await? {
             Built::Nothing => {}
             Built::Ran { took } => {
                 stage.tell(EventKind::Done {

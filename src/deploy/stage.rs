@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::cancel::{Cancelled, Why, given_up};
 use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::Live;
@@ -25,6 +26,7 @@ pub(super) struct Stage {
     pub(super) site: Arc<Site>,
     pub(super) paths: AppPaths,
     pub(super) order: Order,
+    cancelled: Cancelled,
     traces: Traces,
 }
 
@@ -37,13 +39,39 @@ struct Traces {
 }
 
 impl Stage {
-    pub(super) fn new(site: Arc<Site>, order: Order) -> Self {
+    pub(super) fn new(site: Arc<Site>, order: Order, cancelled: Cancelled) -> Self {
         Self {
             paths: order.paths.clone(),
             site,
             order,
+            cancelled,
             traces: Traces::default(),
         }
+    }
+
+    /// Waits for what takes its time, unless the deploy is given up meanwhile. Only for work that ends with its future:
+    /// what writes files or rows, or starts a keeper, is waited for, so that nothing is made after [`Stage::undo`].
+    pub(super) async fn unless_given_up<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut cancelled = self.cancelled.clone();
+        tokio::select! {
+            biased;
+            why = cancelled.wished() => Err(self.failure_of(&why)),
+            done = work => done,
+        }
+    }
+
+    /// Fails if the deploy has been given up.
+    pub(super) fn go_on(&self) -> Result<(), Failure> {
+        self.cancelled
+            .already()
+            .map_or(Ok(()), |why| Err(self.failure_of(&why)))
+    }
+
+    fn failure_of(&self, why: &Why) -> Failure {
+        given_up(&self.order.branch, self.journal().under_way(), why)
     }
 
     pub(super) fn app(&self) -> &AppName {
@@ -188,6 +216,11 @@ impl Stage {
                 );
             }
             if let Some(release) = traces.release {
+                // It may have been remembered just before the swap was refused.
+                log(
+                    database.remove_release(&app, release),
+                    "release can't be forgotten",
+                );
                 log(
                     build::remove_release(&paths.release(release)),
                     "release can't be removed",

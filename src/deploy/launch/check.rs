@@ -27,12 +27,16 @@ impl Started {
             deadline: self.deadline,
         };
         let socket = stage.paths.generation_socket(self.generation);
-        let passed = tokio::select! {
-            passed = probe.run(&socket) => passed,
-            cause = died(&mut self.watch) => {
-                return Err(with_tail(Failure::new(Phase::Health, cause), &self.keeper).await.hint(START_HINT));
+        let asked = async {
+            tokio::select! {
+                passed = probe.run(&socket) => Ok(passed),
+                cause = died(&mut self.watch) => {
+                    let failure = Failure::new(Phase::Health, cause);
+                    Err(with_tail(failure, &self.keeper).await.hint(START_HINT))
+                }
             }
         };
+        let passed = stage.unless_given_up(asked).await?;
         match passed {
             Ok(Passed {
                 status,

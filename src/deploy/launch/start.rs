@@ -36,7 +36,8 @@ impl Startable {
             .watch()
             .await
             .map_err(|error| broken(Phase::Start, &error))?;
-        await_listening(stage, &keeper, &mut watch, deadline, &self).await?;
+        let listening = await_listening(stage, &keeper, &mut watch, deadline, &self);
+        stage.unless_given_up(listening).await?;
         let plural = if instances == 1 { "" } else { "s" };
         let detail = format!("generation {generation}, {instances} instance{plural}");
         stage.tell(EventKind::Done {
