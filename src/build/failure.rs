@@ -1,6 +1,5 @@
 //! A step that failed because of the app or its surroundings: a value, told to whoever pushed.
 
-use std::error::Error;
 use std::io;
 
 use super::checkout::CheckoutError;
@@ -8,7 +7,7 @@ use super::inspect::InspectError;
 use super::program::ProgramsError;
 use super::required::RequiredError;
 use crate::git::GitError;
-use crate::report::{Failure, Phase};
+use crate::report::{Failure, Phase, with_causes};
 
 /// Why checkout, install or build did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +55,7 @@ impl From<StepFailure> for Failure {
 
 impl From<CheckoutError> for StepFailure {
     fn from(error: CheckoutError) -> Self {
-        let failed = Self::new(Phase::Checkout, chain(&error));
+        let failed = Self::new(Phase::Checkout, with_causes(&error));
         match &error {
             CheckoutError::Refused(refusal) => failed.hint(refusal.hint()),
             CheckoutError::Io { source, .. } => failed.hint(io_hint(source)),
@@ -73,9 +72,11 @@ impl From<InspectError> for StepFailure {
         match error {
             InspectError::Tree(error) => error.into(),
             InspectError::Required(error) => error.into(),
-            InspectError::Room { .. } => Self::new(Phase::Checkout, chain(&error)).hint(DISK_HINT),
+            InspectError::Room { .. } => {
+                Self::new(Phase::Checkout, with_causes(&error)).hint(DISK_HINT)
+            }
             InspectError::Disk { .. } => {
-                Self::new(Phase::Checkout, chain(&error)).hint(SERVER_HINT)
+                Self::new(Phase::Checkout, with_causes(&error)).hint(SERVER_HINT)
             }
         }
     }
@@ -89,7 +90,7 @@ impl From<RequiredError> for StepFailure {
                 let mut lines = broken.problems().iter().map(ToString::to_string);
                 (lines.next().unwrap_or_default(), lines.collect())
             }
-            other => (chain(other), Vec::new()),
+            other => (with_causes(other), Vec::new()),
         };
         let mut failed = Self::new(Phase::Checkout, cause).hint(error.hint());
         failed.last_lines = rest;
@@ -115,14 +116,3 @@ pub(super) fn io_hint(error: &io::Error) -> String {
 }
 
 pub(super) const DISK_HINT: &str = "the server's disk is full: `df -h` shows where, and `keep_releases` in the server's handover.toml limits how many releases are kept";
-
-/// An error with what caused it, on one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
-}

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::failure::StepFailure;
 use super::npm_manual::ManualFilter;
 use crate::process::child::{Group, Output, Priority, Spawn, SpawnError, describe_exit};
-use crate::report::{LineSplitter, Phase, Stream};
+use crate::report::{LineSplitter, Phase, Stream, with_causes};
 use crate::time::limit_text;
 
 /// A line that a program printed, cleaned, without its end.
@@ -255,7 +255,7 @@ fn ended_badly(phase: Phase, words: &str, status: ExitStatus) -> StepFailure {
 }
 
 fn unstarted(phase: Phase, error: &SpawnError) -> Unfinished {
-    let failure = StepFailure::new(phase, super::failure::chain(error));
+    let failure = StepFailure::new(phase, with_causes(error));
     failed(failure, Vec::new())
 }
 

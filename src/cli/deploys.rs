@@ -193,7 +193,9 @@ async fn told_as_json(mut lines: Lines) -> Result<Exit, Failed> {
         match serde_json::from_str::<Line>(&line) {
             Ok(Line::Refused { .. }) => exit = Exit::Failed,
             Ok(Line::Event(event)) => match event.verdict() {
-                Some(Verdict::Failed | Verdict::Superseded) => exit = Exit::Failed,
+                Some(Verdict::Failed | Verdict::Cancelled | Verdict::Superseded) => {
+                    exit = Exit::Failed;
+                }
                 Some(Verdict::Live) => exit = Exit::Done,
                 None => {}
             },

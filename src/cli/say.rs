@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use crate::control::ClientError;
+use crate::report::with_causes;
 
 /// A verb that failed, with everything that is known about why.
 #[derive(Debug)]
@@ -40,12 +41,8 @@ impl Failed {
 
     /// Prints the chain of causes, once, and gives the exit code.
     pub(super) fn tell(&self) -> Exit {
-        let causes = std::iter::successors(Some(&*self.error), |error| error.source());
-        let chain = causes
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(": ");
-        words(&format!("error: failed to {chain}"));
+        let error = with_causes(&*self.error);
+        words(&format!("error: failed to {error}"));
         self.exit
     }
 }

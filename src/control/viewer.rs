@@ -136,7 +136,9 @@ impl Viewer {
                 self.reason = event.reason();
                 match event.verdict() {
                     Some(Verdict::Live) => self.outcome = Outcome::Good,
-                    Some(Verdict::Failed | Verdict::Superseded) => self.outcome = Outcome::Bad,
+                    Some(Verdict::Failed | Verdict::Cancelled | Verdict::Superseded) => {
+                        self.outcome = Outcome::Bad;
+                    }
                     // A record goes on after the verdict: what was drained is gone.
                     None if self.decided => {}
                     None => self.outcome = Outcome::Unknown,

@@ -3,8 +3,8 @@
 //! Without the gate git has moved it before a deploy begins. With the gate the deploy moves it, once the commit is live:
 //!
 //! ```text
-//!   asked: may it move? ─► its turn: still? ─► before the swap: still the same? ─► live ─► compare-and-set ─► ok
-//!            └── refused        └── failed             └── failed                             └── told, not ok
+//!   asked: may it move? ─► its turn: still? ─► before the swap: still, and free? ─► live ─► compare-and-set ─► ok
+//!            └── refused        └── failed             └── failed                              └── ok, with a warning
 //! ```
 //!
 //! git checks nothing for refs that `proc-receive` decides about, so what git would check is checked here.
@@ -13,7 +13,7 @@ use super::fleet::blocking;
 use super::stage::{Stage, broken};
 use crate::git::{GitError, Repo, SetBranch};
 use crate::ids::CommitId;
-use crate::report::{EventKind, Failure, Phase};
+use crate::report::{EventKind, Failure, Phase, with_causes};
 use crate::state::{App, Database};
 
 /// Who moves the branch.
@@ -30,8 +30,11 @@ pub enum BranchMove {
 /// What the pusher says about commits that his own does not contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Force {
-    /// They must not be lost.
-    No,
+    /// They must not be lost. This is what the branch names as far as he knows.
+    No {
+        /// Nothing, if it is new to him.
+        seen: Option<CommitId>,
+    },
     /// The branch may be moved away from these (nothing: from where there is none): what it named, and what was being
     /// deployed, when he pushed.
     Over(Vec<Option<CommitId>>),
@@ -64,7 +67,7 @@ pub struct Refused {
 fn may_move(force: &Force, now: Option<&CommitId>, contained: bool) -> bool {
     contained
         || match force {
-            Force::No => false,
+            Force::No { .. } => false,
             Force::Over(seen) => seen.iter().any(|seen| seen.as_ref() == now),
         }
 }
@@ -81,35 +84,30 @@ pub(super) fn check(
         None => true,
         Some(now) => repo.is_ancestor(now, commit)?,
     };
-    Ok(if may_move(force, now.as_ref(), contained) {
-        Ok(now)
-    } else {
-        Err(not_contained(app, commit, now.as_ref(), force))
-    })
+    if !may_move(force, now.as_ref(), contained) {
+        return Ok(Err(not_contained(app, commit, now.as_ref(), force)));
+    }
+    match force {
+        Force::No { seen: Some(seen) } if !has_named(&repo, now.as_ref(), seen)? => {
+            Ok(Err(never_named(app, now.as_ref(), seen)))
+        }
+        Force::No { .. } | Force::Over(_) => Ok(Ok(now)),
+    }
 }
 
-/// Whether the branch has ever named what a push says it names. git compares that for other refs; here it may also be
-/// what the branch named before a deploy that the pusher has not heard of.
-pub(super) fn knows(app: &App, seen: Option<&CommitId>) -> Result<Result<(), Refused>, GitError> {
-    let repo = Repo::open(&app.repo)?;
-    let now = repo.branch_commit(&app.branch)?;
-    let known = match (seen, &now) {
-        (None, _) => true, // it was new to the pusher
-        (Some(_), None) => false,
-        (Some(seen), Some(now)) => {
-            seen == now || repo.is_commit(seen) && repo.is_ancestor(seen, now)?
-        }
-    };
-    Ok(if known {
-        Ok(())
-    } else {
-        let there = now.as_ref().map_or("nothing", CommitId::short);
-        let seen = seen.map_or("nothing", CommitId::short);
-        Err(Refused {
-            reason: format!("{} names {there}, not {seen} as the push says", app.branch),
-            hints: vec!["git fetch, look at it, and push again".to_owned()],
-        })
-    })
+/// Whether a branch that names `now` may have named what a push says it names. git compares that for other refs; here it
+/// may also be what the branch named before a deploy that the pusher has not heard of.
+fn has_named(repo: &Repo, now: Option<&CommitId>, seen: &CommitId) -> Result<bool, GitError> {
+    let Some(now) = now else { return Ok(false) };
+    Ok(seen == now || repo.is_commit(seen) && repo.is_ancestor(seen, now)?)
+}
+
+fn never_named(app: &App, now: Option<&CommitId>, seen: &CommitId) -> Refused {
+    let (there, seen) = (now.map_or("nothing", CommitId::short), seen.short());
+    Refused {
+        reason: format!("{} names {there}, not {seen} as the push says", app.branch),
+        hints: vec!["git fetch, look at it, and push again".to_owned()],
+    }
 }
 
 fn not_contained(app: &App, commit: &CommitId, now: Option<&CommitId>, force: &Force) -> Refused {
@@ -122,7 +120,7 @@ fn not_contained(app: &App, commit: &CommitId, now: Option<&CommitId>, force: &F
             ),
             hints: vec!["git fetch, look at it, and push again".to_owned()],
         },
-        Force::No => {
+        Force::No { .. } => {
             let over_it = if app.allow_force {
                 format!("to deploy it all the same: git push --force -o force <remote> {branch}")
             } else {
@@ -164,11 +162,12 @@ pub(super) async fn still_free(stage: &Stage, phase: Phase) -> Result<Option<Com
     }
 }
 
-/// The last look before the swap. What the branch names is written down, so that a server that is cut off in the
+/// The last look before the swap: after it nothing but an accident keeps the branch from being moved. What the branch names is written down, so that a server that is cut off in the
 /// middle knows at its next start whether the branch has yet to follow.
 pub(super) async fn before_swap(stage: &Stage) -> Result<Option<CommitId>, Failure> {
     let now = still_free(stage, Phase::Swap).await?;
     if stage.order.branch.by_deploy() {
+        try_lock(stage, now.clone()).await?;
         let (app, number, from) = (stage.app().clone(), stage.journal().deploy(), now.clone());
         let intent =
             move |database: &Database| database.set_deploy_from(&app, number, from.as_ref());
@@ -176,6 +175,26 @@ pub(super) async fn before_swap(stage: &Stage) -> Result<Option<CommitId>, Failu
         written.map_err(|error| broken(Phase::Swap, &error))?;
     }
     Ok(now)
+}
+
+/// Fails if the branch could not be moved from `now`, because its lock is held or its directory can't be written.
+async fn try_lock(stage: &Stage, now: Option<CommitId>) -> Result<(), Failure> {
+    let app = stage.order.app.clone();
+    let branch = app.branch.clone();
+    let tried = blocking(move || {
+        let repo = Repo::open(&app.repo)?;
+        // From what it names to the same: the lock is taken and nothing is written.
+        repo.compare_and_set_branch(&app.branch, now.as_ref(), now.as_ref(), "")
+    });
+    match tried.await {
+        Ok(SetBranch::Done) => Ok(()),
+        Ok(SetBranch::Differs { .. }) => Err(Failure::new(
+            Phase::Swap,
+            format!("{branch} was moved by somebody else just now"),
+        )
+        .hint("git fetch, look at it, and push again")),
+        Err(error) => Err(broken(Phase::Swap, &error)),
+    }
 }
 
 /// What came of moving the branch.
@@ -217,7 +236,7 @@ pub(super) async fn follow(stage: &Stage, before: Option<CommitId>) -> Moved {
             tracing::error!(app = %stage.app(), error, "branch can't be moved to what is live");
             let text = format!(
                 "the commit is live, but {branch} can't be moved to it: {}",
-                super::stage::chain(error)
+                with_causes(error)
             );
             stage.tell(EventKind::Warned { text });
             Moved::Stuck
@@ -243,9 +262,10 @@ mod tests {
     fn only_what_the_pusher_saw_may_be_left_behind_and_only_by_force() {
         let id = |digit: &str| Some(digit.repeat(40).parse::<CommitId>().unwrap());
         let (a, b) = (id("a"), id("b"));
+        let gently = Force::No { seen: a.clone() };
         let over_a = Force::Over(vec![a.clone(), None]);
-        assert!(may_move(&Force::No, a.as_ref(), true));
-        assert!(!may_move(&Force::No, a.as_ref(), false));
+        assert!(may_move(&gently, a.as_ref(), true));
+        assert!(!may_move(&gently, a.as_ref(), false));
         assert!(may_move(&over_a, a.as_ref(), false));
         assert!(may_move(&over_a, None, false));
         assert!(

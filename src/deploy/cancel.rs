@@ -5,9 +5,6 @@ use tokio::sync::watch;
 use super::branch::BranchMove;
 use crate::report::{Failure, Phase};
 
-/// How the cause of a deploy begins that somebody has given up.
-pub(super) const CANCELLED: &str = "cancelled";
-
 /// Why a deploy is given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Why {
@@ -70,7 +67,7 @@ pub(super) fn given_up(branch: &BranchMove, phase: Phase, why: &Why) -> Failure 
             let by = by
                 .as_ref()
                 .map_or_else(String::new, |by| format!(" by {by}"));
-            Failure::new(phase, format!("{CANCELLED}{by}"))
+            Failure::cancelled(phase, format!("cancelled{by}"))
                 .hint("push the same commit again to deploy it after all")
         }
     }

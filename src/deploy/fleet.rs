@@ -14,7 +14,6 @@ pub use error::FleetError;
 pub use push::{PushAnswer, Pushed};
 
 use super::branch::BranchMove;
-use super::cancel::CANCELLED;
 use super::journal::Journal;
 use super::recovery;
 use super::site::Site;
@@ -24,7 +23,7 @@ use crate::git::Repo;
 use crate::ids::{AppName, CommitId, DeployNumber, HostName, ReleaseNumber};
 use crate::push::PushOptions;
 use crate::report::Origin;
-use crate::state::{App, Deploy, DeployState, Release};
+use crate::state::{App, Deploy, Release};
 
 /// The workers of all apps.
 #[derive(Debug)]
@@ -170,21 +169,6 @@ impl Fleet {
         by: Option<String>,
     ) -> Result<Option<Arc<Journal>>, FleetError> {
         Ok(self.handle(name)?.cancel(by).await)
-    }
-
-    /// Whether a deploy that has ended was given up because somebody wished it.
-    pub async fn was_cancelled(
-        &self,
-        name: &AppName,
-        number: DeployNumber,
-    ) -> Result<bool, FleetError> {
-        let name = name.clone();
-        let read = move |database: &crate::state::Database| database.deploy(&name, number);
-        let deploy = self.site.database.run(read).await?;
-        Ok(deploy.is_some_and(|deploy| match deploy.state {
-            DeployState::Failed { cause, .. } => cause.starts_with(CANCELLED),
-            _ => false,
-        }))
     }
 
     /// A release that was built before is to be live: this one, or else the last that was.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::ids::{AppName, DeployNumber};
-use crate::report::{Event, EventKind, Phase};
+use crate::report::{Event, EventKind, Phase, Verdict};
 use crate::time::now;
 
 /// How far a journal has come.
@@ -19,7 +19,7 @@ use crate::time::now;
 struct Progress {
     written: u64,
     spilled: usize,
-    ended: bool,
+    ended: Option<Verdict>,
 }
 
 /// The journal of a deploy, as its writer holds it.
@@ -87,11 +87,12 @@ impl Journal {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when the verdict has been told.
-    pub async fn ended(&self) {
+    /// The verdict, as soon as it has been told.
+    pub async fn ended(&self) -> Verdict {
         let mut progress = self.progress.subscribe();
-        // The journal itself is held by `self`: its sender can't be gone.
-        let _ = progress.wait_for(|progress| progress.ended).await;
+        let ended = progress.wait_for(|progress| progress.ended.is_some()).await;
+        let ended = ended.expect("the journal itself is held by `self`, and with it the sender");
+        ended.ended.expect("this was waited for")
     }
 
     /// Tells what has happened, to everybody who reads along and to the log.
@@ -109,7 +110,7 @@ impl Journal {
             deploy: self.deploy,
             kind,
         };
-        let ends = event.verdict().is_some();
+        let verdict = event.verdict();
         let mut line = serde_json::to_string(&event).expect("an event has only string keys");
         line.push('\n');
         let mut store = self.lock();
@@ -118,7 +119,7 @@ impl Journal {
             store.spill.push(line.clone());
         }
         self.progress.send_modify(|progress| {
-            progress.ended |= ends;
+            progress.ended = progress.ended.or(verdict);
             if spilled {
                 progress.spilled += 1;
             } else {
@@ -208,7 +209,7 @@ impl Follower {
             if let Some(line) = self.read_one(progress) {
                 return Some(line);
             }
-            if progress.ended {
+            if progress.ended.is_some() {
                 return None;
             }
             // The journal itself is held by `self`: its sender can't be gone.

@@ -359,12 +359,7 @@ impl Installed {
 }
 
 fn programs(stage: &Stage) -> Result<Programs, Failure> {
-    let path = stage
-        .site
-        .environment
-        .get("PATH")
-        .map_or("", String::as_str);
-    Ok(Programs::find(path).map_err(StepFailure::from)?)
+    Ok(Programs::find(&stage.site.path()).map_err(StepFailure::from)?)
 }
 
 /// `-o no-cache`: nothing that an earlier deploy has left is used.

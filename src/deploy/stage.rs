@@ -16,7 +16,7 @@ use crate::build;
 use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
-use crate::report::{EventKind, Failure, Phase};
+use crate::report::{EventKind, Failure, Phase, with_causes};
 
 /// How long a keeper that was about to end by itself may take for it.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -258,18 +258,9 @@ pub(super) async fn gone(keeper: &Keeper) {
     }
 }
 
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}
-
 /// A failure that is ours and not the app's.
 pub(super) fn broken(phase: Phase, error: &dyn std::error::Error) -> Failure {
-    Failure::new(phase, format!("failed to {}", chain(error)))
+    Failure::new(phase, format!("failed to {}", with_causes(error)))
         .hint("this is a fault of the server, not of the app: see `handover doctor`")
 }
 

@@ -5,12 +5,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::report::with_causes;
 use crate::time::{self, Took};
 
 use super::channel::ToProcess;
 use super::drain::{DrainEnd, until_empty};
 use super::instances::Task;
-use super::keeper::{Drain, Keeper, Mode, Stop, chain};
+use super::keeper::{Drain, Keeper, Mode, Stop};
 use super::notes::Note;
 use super::protocol::{KeepEvent, Reply};
 use super::record::{Retirement, write_json};
@@ -109,7 +110,7 @@ impl Keeper {
                 at: time::now(),
             };
             if let Err(error) = write_json(&self.paths.retirement(), &retirement) {
-                tracing::error!(error = chain(&error), "can't leave the result");
+                tracing::error!(error = with_causes(&error), "can't leave the result");
             }
             self.remove_own_files(bound);
             self.journal.tell(KeepEvent::Retired { forced, took_ms });

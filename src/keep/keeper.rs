@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::paths::GenerationPaths;
 use crate::process::identity::Identity;
+use crate::report::with_causes;
 use crate::time::{Timestamp, Took};
 
 use super::channel::{FromProcess, Processes, ToProcess};
@@ -277,7 +278,7 @@ impl Keeper {
             instances: instances.cloned().collect(),
         };
         if let Err(error) = write_json(&self.paths.processes(), &record) {
-            tracing::error!(error = chain(&error), "can't record the processes");
+            tracing::error!(error = with_causes(&error), "can't record the processes");
         }
     }
 
@@ -303,16 +304,4 @@ impl Keeper {
             self.settle_pending(pending);
         }
     }
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -12,13 +12,14 @@ use crate::paths::GenerationPaths;
 use crate::process::identity::Identity;
 use crate::process::own::silence_stdout;
 use crate::process::socket::bind_listener;
+use crate::report::with_causes;
 
 use super::KeepError;
 use super::channel::{self, Processes};
 use super::control;
 use super::ending::file_id;
 use super::journal::Journal;
-use super::keeper::{Keeper, Mode, chain};
+use super::keeper::{Keeper, Mode};
 use super::log::AppLog;
 use super::notes::{Note, Notes};
 use super::output::Outputs;
@@ -44,7 +45,7 @@ pub fn run(dir: &Path) -> Result<(), KeepError> {
         let role = match Role::set_up(dir) {
             Ok(role) => role,
             Err(error) => {
-                say(&chain(&error));
+                say(&with_causes(&error));
                 return Err(error);
             }
         };

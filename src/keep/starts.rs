@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::process::identity::Identity;
-use crate::report::Stream;
+use crate::report::{Stream, with_causes};
 
 use super::environment::free_ports;
 use super::instance;
 use super::instances::{Instance, Running, State, Task};
-use super::keeper::{Keeper, chain};
+use super::keeper::Keeper;
 use super::notes::Note;
 use super::probe;
 use super::protocol::KeepEvent;
@@ -29,7 +29,7 @@ impl Keeper {
         match self.try_start(index, run) {
             Ok(state) => state,
             Err(error) => {
-                let error = chain(&error);
+                let error = with_causes(&error);
                 self.outputs.remark(index, &format!("failed to {error}"));
                 self.journal.line(index, Stream::Err, &error);
                 self.journal.tell(KeepEvent::StartFailed { index, error });

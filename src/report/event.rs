@@ -271,6 +271,9 @@ pub struct Failure {
     pub hints: Vec<String>,
     /// The release that serves on.
     pub serving: Option<ReleaseNumber>,
+    /// Whether nothing went wrong: somebody wished that the deploy be given up.
+    #[serde(default)]
+    pub cancelled: bool,
 }
 
 impl Failure {
@@ -282,6 +285,7 @@ impl Failure {
             tail: Vec::new(),
             hints: Vec::new(),
             serving: None,
+            cancelled: false,
         }
     }
 
@@ -290,6 +294,14 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// A deploy that somebody gave up in this phase.
+    pub fn cancelled(phase: Phase, cause: impl Into<String>) -> Self {
+        Self {
+            cancelled: true,
+            ..Self::new(phase, cause)
+        }
     }
 
     /// Adds the last lines of what failed.
@@ -307,6 +319,8 @@ pub enum Verdict {
     Live,
     /// The deploy failed.
     Failed,
+    /// Somebody gave it up.
+    Cancelled,
     /// A newer one took its place.
     Superseded,
 }
@@ -316,6 +330,7 @@ impl Event {
     pub fn verdict(&self) -> Option<Verdict> {
         match &self.kind {
             EventKind::Live { .. } => Some(Verdict::Live),
+            EventKind::Failed(failure) if failure.cancelled => Some(Verdict::Cancelled),
             EventKind::Failed(_) | EventKind::SwappedBack { .. } => Some(Verdict::Failed),
             EventKind::Superseded { .. } => Some(Verdict::Superseded),
             EventKind::Accepted { .. }

@@ -12,6 +12,7 @@ use super::keyring::KeyringError;
 use crate::control::types::{Line, Refusal};
 use crate::deploy::fleet::FleetError;
 use crate::deploy::journal::Journal;
+use crate::report::with_causes;
 use crate::state::StateError;
 
 /// A request that is not met.
@@ -43,7 +44,7 @@ impl Refused {
     pub(super) fn internal(error: &dyn std::error::Error) -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
-            error: chain(error),
+            error: with_causes(error),
         }
     }
 }
@@ -69,7 +70,7 @@ impl From<FleetError> for Refused {
         };
         Self {
             status,
-            error: chain(&error),
+            error: with_causes(&error),
         }
     }
 }
@@ -89,7 +90,7 @@ impl From<KeyringError> for Refused {
         };
         Self {
             status,
-            error: chain(&error),
+            error: with_causes(&error),
         }
     }
 }
@@ -98,15 +99,6 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         (self.status, Json(Refusal { error: self.error })).into_response()
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// An answer of lines that come as they come.

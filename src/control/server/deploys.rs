@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::Shared;
-use super::answer::{Refused, chain, journal_lines, lines};
+use super::answer::{Refused, journal_lines, lines};
 use super::asker::Asker;
 use super::pusher::see_off;
 use crate::control::types::{
@@ -18,6 +18,7 @@ use crate::deploy::branch::Refused as MayNot;
 use crate::deploy::fleet::{Fleet, PushAnswer, Pushed};
 use crate::deploy::worker::Answer;
 use crate::ids::{AppName, DeployNumber};
+use crate::report::{Verdict, with_causes};
 
 pub(super) async fn releases(
     State(fleet): Shared,
@@ -83,7 +84,7 @@ pub(super) async fn push(
         Err(error) => {
             return Ok(journal_lines(
                 vec![Line::Refused {
-                    refused: chain(&error),
+                    refused: with_causes(&error),
                     hints: Vec::new(),
                 }],
                 None,
@@ -172,12 +173,10 @@ pub(super) async fn cancel(
     let Some(journal) = fleet.cancel(&app, asker.name().await).await? else {
         return Ok(Json(Cancelled::Nothing));
     };
-    journal.ended().await;
     let deploy = journal.deploy();
-    Ok(Json(if fleet.was_cancelled(&app, deploy).await? {
-        Cancelled::Cancelled { deploy }
-    } else {
-        Cancelled::TooLate { deploy }
+    Ok(Json(match journal.ended().await {
+        Verdict::Cancelled => Cancelled::Cancelled { deploy },
+        Verdict::Live | Verdict::Failed | Verdict::Superseded => Cancelled::TooLate { deploy },
     }))
 }
 

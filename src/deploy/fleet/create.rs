@@ -49,12 +49,7 @@ impl Fleet {
         let (layout, group) = (self.site.layout.clone(), self.front_group().await?);
         let executable = self.site.executable.clone();
         let database = self.site.database.clone();
-        let path = self
-            .site
-            .environment
-            .get("PATH")
-            .cloned()
-            .unwrap_or_default();
+        let path = self.site.path();
         let (created, app) = blocking(move || {
             let paths = layout.app(&wanted.name);
             paths.check_sockets()?;

@@ -1,7 +1,7 @@
 //! Somebody pushes.
 
-use super::{Fleet, FleetError, blocking, subject};
-use crate::deploy::branch::{self, BranchMove, Force, Refused};
+use super::{Fleet, FleetError, subject};
+use crate::deploy::branch::{BranchMove, Force, Refused};
 use crate::deploy::worker::{Answer, Wish};
 use crate::ids::{AppName, CommitId};
 use crate::push::{PushOptions, PushStage, RefUpdate, sort};
@@ -51,7 +51,7 @@ impl Fleet {
                 });
             }
             PushStage::Moved => BranchMove::Settled,
-            PushStage::Gate => match leave(&app, &push.options, from.clone()).await? {
+            PushStage::Gate => match allowed_force(&app, &push.options, from.clone()) {
                 Ok(force) => BranchMove::Gated(force),
                 Err(refused) => {
                     return Ok(PushAnswer {
@@ -78,21 +78,6 @@ impl Fleet {
     }
 }
 
-/// What a push may do with the branch, or why it may do nothing.
-async fn leave(
-    app: &App,
-    options: &PushOptions,
-    seen: Option<CommitId>,
-) -> Result<Result<Force, Refused>, FleetError> {
-    let force = allowed_force(app, options, seen.clone());
-    if force != Ok(Force::No) {
-        return Ok(force); // refused, or it says by itself what it leaves behind
-    }
-    let app = app.clone();
-    let known = blocking(move || branch::knows(&app, seen.as_ref())).await?;
-    Ok(known.map(|()| Force::No))
-}
-
 /// What a pusher may leave behind: nothing, unless he says so and the app allows it.
 fn allowed_force(
     app: &App,
@@ -100,7 +85,7 @@ fn allowed_force(
     seen: Option<CommitId>,
 ) -> Result<Force, Refused> {
     match (options.force, app.allow_force) {
-        (false, _) => Ok(Force::No),
+        (false, _) => Ok(Force::No { seen }),
         (true, true) => Ok(Force::Over(vec![seen])),
         (true, false) => Err(Refused {
             reason: "-o force is not allowed for this app".to_owned(),

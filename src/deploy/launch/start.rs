@@ -102,14 +102,10 @@ impl Startable {
         stage: &Stage,
     ) -> Result<(String, std::collections::BTreeMap<String, String>), Failure> {
         let node = environment::find_program("node", &stage.site.environment);
-        let path = stage
-            .site
-            .environment
-            .get("PATH")
-            .map_or("", String::as_str);
+        let path = stage.site.path();
         let place = Place {
             release: &self.dir,
-            path,
+            path: &path,
             node: node.as_deref(),
         };
         let web = self.files.web_command(&place).map_err(|none| {

@@ -4,9 +4,9 @@ use super::Worker;
 use super::ask::Answer;
 use crate::deploy::branch::{self, BranchMove, Force, Refused};
 use crate::deploy::fleet::blocking;
-use crate::deploy::stage::chain;
 use crate::git::Repo;
 use crate::ids::CommitId;
+use crate::report::with_causes;
 
 impl Worker {
     /// Whoever forces a push has also seen what is being deployed just then: he is told that he waits for it.
@@ -28,12 +28,12 @@ impl Worker {
             Ok(Ok(_)) => {}
             Ok(Err(refused)) => return Some(Answer::Refused(refused)),
             Err(error) => {
-                let reason = format!("failed to {}", chain(&error));
+                let reason = format!("failed to {}", with_causes(&error));
                 let hints = vec!["see `handover doctor` on the server".to_owned()];
                 return Some(Answer::Refused(Refused { reason, hints }));
             }
         }
-        if *force == Force::No
+        if matches!(force, Force::No { .. })
             && let Some(newer) = self.contained_in_queue(commit).await
         {
             return Some(Answer::MovedOn { to: Some(newer) });
