@@ -1,13 +1,27 @@
-//! Which ends of deploys the webhook is told of, and what.
+//! The end of a deploy goes into the database, and with it what the webhook is to be told.
 
 use crate::ids::{AppName, ReleaseNumber};
 use crate::report::Origin;
-use crate::state::{Deploy, DeployState, NewDelivery};
+use crate::state::{Database, Deploy, DeployState, NewDelivery, StateError};
 use crate::webhook::{Happened, Notice};
 
+/// Records how a deploy has ended, and what the webhook is told of that, in one transaction. `previous` is the release
+/// that was live before it.
+pub(super) fn end_deploy(
+    database: &Database,
+    app: &AppName,
+    deploy: Deploy,
+    state: &DeployState,
+    previous: Option<ReleaseNumber>,
+    urls: Vec<String>,
+) -> Result<(), StateError> {
+    let number = deploy.number;
+    let delivery = delivery(app, deploy, state, previous, urls);
+    database.end_deploy(app, number, state, delivery.as_ref())
+}
+
 /// The delivery that tells the webhook how a deploy has come to `state`; nothing where it is none of its business.
-/// `previous` is the release that was live before the deploy.
-pub(super) fn delivery(
+fn delivery(
     app: &AppName,
     deploy: Deploy,
     state: &DeployState,

@@ -53,8 +53,8 @@ pub(super) async fn end_open_deploys(
             let state = DeployState::Live {
                 release: swapped.release,
             };
-            let told = told::delivery(&name, deploy, &state, swapped.previous, urls.clone());
-            database.end_deploy(&name, number, &state, told.as_ref())?;
+            let (previous, urls) = (swapped.previous, urls.clone());
+            told::end_deploy(database, &name, deploy, &state, previous, urls)?;
         }
         Ok((name, count))
     });

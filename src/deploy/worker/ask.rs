@@ -330,10 +330,10 @@ impl Worker {
     ) -> Result<(), StateError> {
         let (app, urls) = (self.name().clone(), self.urls());
         let recorded = self.site.database.run(move |database| {
-            let deploy = database.deploy(&app, number)?;
-            let delivery =
-                deploy.and_then(|deploy| told::delivery(&app, deploy, &state, previous, urls));
-            database.end_deploy(&app, number, &state, delivery.as_ref())
+            match database.deploy(&app, number)? {
+                Some(deploy) => told::end_deploy(database, &app, deploy, &state, previous, urls),
+                None => Ok(()), // the app was destroyed meanwhile
+            }
         });
         recorded.await?;
         self.site.outbox.wake();
