@@ -33,6 +33,8 @@ pub struct ServerSettings {
     /// How long to wait after each attempt to reach a webhook that failed, 100 ms to 24 h each, at most 20; after the
     /// last of them a delivery is given up. Default 5 s, 30 s, 2 min, 10 min, 30 min.
     pub webhook_retry: Vec<Duration>,
+    /// How often everything is looked at and mended without a reason, 100 ms to 24 h. Default 1 min.
+    pub look_every: Duration,
     /// The file that sshd reads the keys from; without it, `authorized_keys` in the home directory.
     pub authorized_keys: Option<PathBuf>,
 }
@@ -62,6 +64,7 @@ impl ServerSettings {
             logs: LogLimits::read(root.section("logs")),
             keep_releases: root.count("keep_releases", 5, 1..=1000),
             webhook_retry: read_webhook_retry(&mut root),
+            look_every: read_look_every(&mut root),
             authorized_keys: read_authorized_keys(&mut root),
         };
         root.finish();
@@ -123,6 +126,17 @@ fn read_webhook_retry(root: &mut Section<'_>) -> Vec<Duration> {
     let default = || [5, 30, 120, 600, 1800].map(Duration::from_secs).to_vec();
     root.series("webhook_retry", AT_MOST, read_pause)
         .unwrap_or_else(default)
+}
+
+fn read_look_every(root: &mut Section<'_>) -> Duration {
+    const DEFAULT: Duration = Duration::from_secs(60);
+    let Some((text, found)) = root.text("look_every") else {
+        return DEFAULT;
+    };
+    read_pause(text).unwrap_or_else(|reason| {
+        found.wrong(reason);
+        DEFAULT
+    })
 }
 
 fn read_pause(text: &str) -> Result<Duration, String> {

@@ -11,11 +11,12 @@
 mod ask;
 mod ended;
 mod gate;
+mod mend;
 mod rollback;
 mod status;
 mod swap_back;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,10 @@ pub(super) enum Message {
     Ended(DeployNumber, Box<Outcome>),
     /// A keeper is gone.
     KeeperGone(GenerationNumber),
+    /// What a keeper had left is cleared away.
+    Buried(GenerationNumber),
+    /// It is time to look whether everything is as it should be.
+    Mend,
     /// A generation has proved itself, or has not.
     TrialOver(GenerationNumber, trial::Verdict),
     /// It is time to start a lost generation again.
@@ -173,6 +178,8 @@ pub(super) struct Worker {
     waiting: Option<Ticket>,
     live: Option<Arc<Live>>,
     draining: BTreeMap<GenerationNumber, Replaced>,
+    /// Generations whose keeper is gone and that are being cleared away.
+    burying: BTreeSet<GenerationNumber>,
     /// Generations that were live, and whose keeper was gone when the server started: their instances may serve on
     /// until something else does.
     lost: Vec<(GenerationNumber, ReleaseNumber)>,
@@ -199,6 +206,7 @@ impl Worker {
             waiting: None,
             live: None,
             draining: BTreeMap::new(),
+            burying: BTreeSet::new(),
             lost: found.lost,
             trial: None,
             refused: None,
@@ -207,9 +215,8 @@ impl Worker {
             inbox,
             me: sender.downgrade(),
         };
-        for replaced in found.draining {
-            worker.await_retirement(replaced);
-        }
+        worker.take_over(found.draining, found.ended);
+        worker.mend_later();
         if let Some(live) = found.live {
             worker.set_live(live);
         }
@@ -248,6 +255,10 @@ impl Worker {
                 }
                 Message::Ended(number, outcome) => self.ended(number, *outcome).await,
                 Message::KeeperGone(generation) => self.keeper_gone(generation).await,
+                Message::Buried(generation) => {
+                    self.burying.remove(&generation);
+                }
+                Message::Mend => self.mend().await,
                 Message::TrialOver(generation, verdict) => {
                     self.trial_over(generation, verdict).await;
                 }

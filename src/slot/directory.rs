@@ -1,5 +1,6 @@
 //! The directory that holds an app's sockets.
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, Permissions, read_dir, remove_dir_all, set_permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -55,6 +56,18 @@ pub fn remove_generation(app: &AppPaths, generation: GenerationNumber) -> Result
         path: dir.to_owned(),
         source,
     })
+}
+
+/// The generations that have a socket or a directory here, in order; none if that can't be read.
+pub fn left_behind(app: &AppPaths) -> Vec<GenerationNumber> {
+    let entries = read_dir(app.run()).into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let name = name.to_str()?.strip_prefix('g')?;
+        name.strip_suffix(".sock").unwrap_or(name).parse().ok()
+    });
+    let found: BTreeSet<GenerationNumber> = numbers.collect();
+    found.into_iter().collect()
 }
 
 /// Removes names that lead nowhere: a `previous.sock` whose generation is gone, and what a killed publish left.

@@ -15,7 +15,7 @@ mod directory;
 mod publish;
 
 pub use count::{Connections, connections, established_inodes, listener_inode};
-pub use directory::{prepare, remove_generation, sweep};
+pub use directory::{left_behind, prepare, remove_generation, sweep};
 pub use publish::{Published, live, previous, publish, unpublish};
 
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use rusqlite::{Row, params};
 
 use super::database::{Database, parsed};
 use super::error::StateError;
-use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
+use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::time::{Timestamp, now};
 
 /// Where a generation is in its life.
@@ -38,6 +38,19 @@ pub struct Generation {
     pub since: Timestamp,
 }
 
+/// A generation that runs and is not remembered, as it says itself what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolled {
+    /// Its number.
+    pub generation: GenerationNumber,
+    /// The release that was started.
+    pub release: ReleaseNumber,
+    /// The commit that the release was built from.
+    pub commit: CommitId,
+    /// The first line of its message; empty where that is not known.
+    pub subject: String,
+}
+
 impl Database {
     /// Announces a generation, before its keeper is started.
     pub fn add_generation(
@@ -56,6 +69,34 @@ impl Database {
             now().to_string()
         ];
         self.execute("announce a generation", sql, values).map(drop)
+    }
+
+    /// Remembers a generation that runs and was forgotten, with its release, as one that drains. Numbers that it uses
+    /// are not given to others.
+    pub fn enrol(&self, app: &AppName, found: &Enrolled) -> Result<(), StateError> {
+        const DOING: &str = "remember a generation that runs";
+        self.write(DOING, |connection| {
+            let at = now().to_string();
+            let (generation, release) = (found.generation.0, found.release.0);
+            let release_row =
+                "INSERT OR IGNORE INTO releases (app, number, commit_id, subject, deploy, built_at)
+                               VALUES (?1, ?2, ?3, ?4, 0, ?5)";
+            let row =
+                "INSERT OR IGNORE INTO generations (app, number, release, deploy, state, since)
+                       VALUES (?1, ?2, ?3, 0, 'draining', ?4)";
+            let numbers = "UPDATE apps SET next_generation = max(next_generation, ?2 + 1),
+                           next_release = max(next_release, ?3 + 1) WHERE name = ?1";
+            let app = app.as_str();
+            connection
+                .execute(
+                    release_row,
+                    params![app, release, found.commit.as_str(), found.subject, at],
+                )
+                .and_then(|_| connection.execute(row, params![app, generation, release, at]))
+                .and_then(|_| connection.execute(numbers, params![app, generation, release]))
+                .map_err(StateError::doing(DOING))?;
+            Ok(())
+        })
     }
 
     /// Makes a generation the live one; the one that was live begins to drain.

@@ -19,6 +19,6 @@ pub use database::Database;
 pub use deliveries::{Delivery, LastDelivery, NewDelivery, WAITING_AT_MOST};
 pub use deploys::{Deploy, DeployState, NewDeploy};
 pub use error::StateError;
-pub use generations::{Generation, GenerationState};
+pub use generations::{Enrolled, Generation, GenerationState};
 pub use keys::Key;
 pub use releases::Release;

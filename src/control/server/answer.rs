@@ -65,6 +65,7 @@ impl From<FleetError> for Refused {
             | FleetError::Slot(_)
             | FleetError::Directory { .. }
             | FleetError::Scale { .. }
+            | FleetError::Spec { .. }
             | FleetError::Random(_)
             | FleetError::BeingStopped(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

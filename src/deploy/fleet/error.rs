@@ -64,6 +64,15 @@ pub enum FleetError {
         #[source]
         source: KeepError,
     },
+    /// What a generation that runs was started with can't be read.
+    #[error("read what a running generation of `{app}` was started with")]
+    Spec {
+        /// The app.
+        app: AppName,
+        /// What is wrong with it.
+        #[source]
+        source: KeepError,
+    },
     /// There is no webhook that a secret could be for.
     #[error(
         "set the secret of the webhook of `{0}`: there is none; set it first: handover app set {0} webhook URL"

@@ -192,13 +192,13 @@ impl Worker {
         }
     }
 
-    fn retired(&self, replaced: Replaced) {
+    fn retired(&mut self, replaced: Replaced) {
         self.bury(replaced.generation, replaced.release, replaced.journal);
     }
 
     /// Clears away a generation whose keeper has ended, in a task of its own: orphans may take their time.
     fn bury(
-        &self,
+        &mut self,
         generation: GenerationNumber,
         release: ReleaseNumber,
         journal: Option<Arc<Journal>>,
@@ -210,7 +210,16 @@ impl Worker {
             release,
             journal,
         };
-        tokio::spawn(ended.bury(Arc::clone(&self.site)));
+        self.bury_ended(ended);
+    }
+
+    pub(super) fn bury_ended(&mut self, ended: Ended) {
+        let (site, generation) = (Arc::clone(&self.site), ended.generation);
+        self.burying.insert(generation);
+        self.when(async move {
+            ended.bury(site).await;
+            Message::Buried(generation)
+        });
     }
 
     /// Starts what should be live and is not.

@@ -1,0 +1,112 @@
+//! What is found of an app, before anything is done about it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::deploy::fleet::{FleetError, blocking};
+use crate::deploy::site::Site;
+use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
+use crate::keep::Keeper;
+use crate::paths::AppPaths;
+use crate::slot;
+use crate::state::{Database, GenerationState};
+
+/// What is found of an app. Plain facts: whatever is decided from them is decided by a pure function.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::deploy) struct Sight {
+    /// The generations that are remembered, oldest first.
+    pub generations: Vec<Seen>,
+    /// Generations that are not remembered, and have left a socket or a directory; and whether their keeper lives.
+    pub strangers: Vec<(GenerationNumber, bool)>,
+    /// The generation whose socket `live.sock` is.
+    pub leads_to: Option<GenerationNumber>,
+    /// Deploys that have not ended, as far as is remembered.
+    pub open: Vec<DeployNumber>,
+    /// The releases that are remembered.
+    pub releases: Vec<ReleaseNumber>,
+    /// What lies in the directory of releases.
+    pub directories: Vec<String>,
+}
+
+/// A generation that is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::deploy) struct Seen {
+    pub number: GenerationNumber,
+    pub release: ReleaseNumber,
+    /// The deploy that started it.
+    pub deploy: DeployNumber,
+    /// What it was when that was written down.
+    pub state: GenerationState,
+    /// Whether its keeper lives.
+    pub keeper: bool,
+}
+
+/// The keepers that live, by generation.
+pub(in crate::deploy) type Keepers = BTreeMap<GenerationNumber, Arc<Keeper>>;
+
+/// Looks. Changes nothing.
+pub(in crate::deploy) async fn look(
+    site: &Site,
+    app: &AppName,
+    paths: &AppPaths,
+) -> Result<(Sight, Keepers), FleetError> {
+    let (name, database, paths) = (app.clone(), site.database.clone(), paths.clone());
+    Ok(blocking(move || see(&database, &name, &paths)).await?)
+}
+
+fn see(
+    database: &Database,
+    app: &AppName,
+    paths: &AppPaths,
+) -> Result<(Sight, Keepers), crate::state::StateError> {
+    let rows = database.generations(app)?;
+    let mut keepers = Keepers::new();
+    let mut lives = |number| match keeper(app, paths, number) {
+        Some(keeper) => {
+            keepers.insert(number, Arc::new(keeper));
+            true
+        }
+        None => false,
+    };
+    let generations: Vec<Seen> = rows
+        .iter()
+        .map(|row| Seen {
+            number: row.number,
+            release: row.release,
+            deploy: row.deploy,
+            state: row.state,
+            keeper: lives(row.number),
+        })
+        .collect();
+    let strangers = slot::left_behind(paths)
+        .into_iter()
+        .filter(|number| generations.iter().all(|seen| seen.number != *number))
+        .map(|number| (number, lives(number)))
+        .collect();
+    let open = database.open_deploys(app)?;
+    let releases = database.releases(app)?;
+    let sight = Sight {
+        strangers,
+        generations,
+        leads_to: slot::live(paths),
+        open: open.iter().map(|deploy| deploy.number).collect(),
+        releases: releases.iter().map(|release| release.number).collect(),
+        directories: names_in(&paths.releases()),
+    };
+    Ok((sight, keepers))
+}
+
+fn keeper(app: &AppName, paths: &AppPaths, number: GenerationNumber) -> Option<Keeper> {
+    Keeper::find(&paths.generation(number)).unwrap_or_else(|error| {
+        // Whoever holds its socket is found by that, and ended as an orphan.
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(%app, generation = %number, error, "keeper can't be found");
+        None
+    })
+}
+
+fn names_in(dir: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.collect()
+}
