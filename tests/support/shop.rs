@@ -16,16 +16,16 @@ pub struct Shop {
 impl Shop {
     /// A server whose app answers with this version.
     pub fn open(version: &str) -> Self {
-        Self::open_with(version, &[])
+        Self::open_on(Server::start(), version, &[])
     }
 
     /// The same, with a branch that moves before the verdict.
     pub fn open_without_gate(version: &str) -> Self {
-        Self::open_with(version, &["--no-gate"])
+        Self::open_on(Server::start(), version, &["--no-gate"])
     }
 
-    fn open_with(version: &str, args: &[&str]) -> Self {
-        let server = Server::start();
+    /// The same on this server, and an app that is created with these arguments.
+    pub fn open_on(server: Server, version: &str, args: &[&str]) -> Self {
         let repo = server.create_with("shop", args);
         let project = Project::tiny();
         project.write("server.js", TICKING_SERVER);
