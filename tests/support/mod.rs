@@ -13,6 +13,7 @@ pub mod processes;
 pub mod project;
 pub mod pusher;
 pub mod raw_push;
+pub mod right;
 pub mod server;
 pub mod shop;
 pub mod sshd;

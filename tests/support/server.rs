@@ -23,6 +23,7 @@ pub struct Server {
     child: Option<Child>,
     address: Option<SocketAddr>,
     environment: Vec<(String, String)>,
+    looked_at: bool,
 }
 
 impl Server {
@@ -62,6 +63,25 @@ impl Server {
             child: None,
             address: None,
             environment: Vec::new(),
+            looked_at: true,
+        }
+    }
+
+    /// The state that the test ends in is not looked at: it is not at rest, for this reason.
+    pub fn ends_at_work(&mut self, _why: &str) {
+        self.looked_at = false;
+    }
+
+    /// What is not as it may be at a test's end.
+    fn wrong_at_the_end(&mut self) -> Vec<String> {
+        let runs = self
+            .child
+            .as_mut()
+            .is_some_and(|child| matches!(child.try_wait(), Ok(None)));
+        if runs && self.looked_at && !std::thread::panicking() {
+            self.lastingly_wrong()
+        } else {
+            Vec::new()
         }
     }
 
@@ -254,7 +274,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        let wrong = self.wrong_at_the_end();
+        if std::thread::panicking() || !wrong.is_empty() {
             eprintln!("server's log:\n{}", self.log());
         }
         if self.child.is_none() {
@@ -265,6 +286,10 @@ impl Drop for Server {
             // It may have ended by itself, which the test will have noticed.
             let _ = kill(pid(&child), Signal::SIGINT);
             let _ = child.wait();
+        }
+        // Panicking twice would end all tests of the binary at once.
+        if !std::thread::panicking() {
+            assert!(wrong.is_empty(), "not as it may be at the end: {wrong:#?}");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::sight::{Seen, Sight};
+use super::sight::{Seen, Sight, Stranger};
 use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::state::GenerationState;
 
@@ -96,9 +96,9 @@ fn serves(sight: &Sight) -> Option<GenerationNumber> {
     let stranger_there = sight
         .strangers
         .iter()
-        .find(|(number, _)| Some(*number) == sight.leads_to);
+        .find(|stranger| Some(stranger.number) == sight.leads_to);
     let keeper_there = row_there.is_some_and(|seen| seen.keeper)
-        || stranger_there.is_some_and(|(_, keeper)| *keeper);
+        || stranger_there.is_some_and(|stranger| stranger.keeper);
     let just_swapped = row_there.is_some_and(|seen| seen.state != GenerationState::Draining);
     if keeper_there || just_swapped {
         return sight.leads_to.filter(|_| keeper_there);
@@ -159,7 +159,7 @@ fn swapped(rows: &[Seen], live: Option<GenerationNumber>) -> Option<Swapped> {
 /// Generations that have left something, or run, and are not remembered.
 fn strangers(sight: &Sight, held: &BTreeSet<GenerationNumber>) -> Vec<Action> {
     let mut plan = Vec::new();
-    for &(number, keeper) in &sight.strangers {
+    for &Stranger { number, keeper, .. } in &sight.strangers {
         let serves = sight.leads_to == Some(number);
         match (keeper, serves) {
             _ if held.contains(&number) => {}
@@ -176,14 +176,29 @@ fn strangers(sight: &Sight, held: &BTreeSet<GenerationNumber>) -> Vec<Action> {
     plan
 }
 
-/// What lies beside the releases and is none.
+/// What lies beside the releases and is none. What users may be served from is one, remembered or not, as long as its
+/// generation is.
 fn directories(sight: &Sight) -> impl Iterator<Item = Action> + '_ {
     let known = |name: &str| {
-        let number = name.parse();
-        number.is_ok_and(|number| sight.releases.contains(&number))
+        let Ok(number) = name.parse() else {
+            return false;
+        };
+        sight.releases.contains(&number)
+            || sight
+                .generations
+                .iter()
+                .any(|seen| seen.release == number && may_serve(seen))
+            || sight
+                .strangers
+                .iter()
+                .any(|stranger| stranger.release == Some(number))
     };
     let unknown = sight.directories.iter().filter(move |name| !known(name));
     unknown.map(|name| Action::Remove(name.clone()))
+}
+
+fn may_serve(seen: &Seen) -> bool {
+    seen.keeper || seen.state != GenerationState::Starting
 }
 
 impl Action {

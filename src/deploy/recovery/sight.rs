@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::deploy::fleet::{FleetError, blocking};
 use crate::deploy::site::Site;
 use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
-use crate::keep::Keeper;
+use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
 use crate::slot;
 use crate::state::{Database, GenerationState};
@@ -16,8 +16,8 @@ use crate::state::{Database, GenerationState};
 pub(in crate::deploy) struct Sight {
     /// The generations that are remembered, oldest first.
     pub generations: Vec<Seen>,
-    /// Generations that are not remembered, and have left a socket or a directory; and whether their keeper lives.
-    pub strangers: Vec<(GenerationNumber, bool)>,
+    /// Generations that are not remembered, and have left a socket or a directory.
+    pub strangers: Vec<Stranger>,
     /// The generation whose socket `live.sock` is.
     pub leads_to: Option<GenerationNumber>,
     /// Deploys that have not ended, as far as is remembered.
@@ -37,6 +37,16 @@ pub(in crate::deploy) struct Seen {
     pub deploy: DeployNumber,
     /// What it was when that was written down.
     pub state: GenerationState,
+    /// Whether its keeper lives.
+    pub keeper: bool,
+}
+
+/// A generation that is not remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::deploy) struct Stranger {
+    pub number: GenerationNumber,
+    /// The release that was started, where it still says so.
+    pub release: Option<ReleaseNumber>,
     /// Whether its keeper lives.
     pub keeper: bool,
 }
@@ -81,7 +91,13 @@ fn see(
     let strangers = slot::left_behind(paths)
         .into_iter()
         .filter(|number| generations.iter().all(|seen| seen.number != *number))
-        .map(|number| (number, lives(number)))
+        .map(|number| Stranger {
+            number,
+            release: Spec::read(&paths.generation(number).spec())
+                .ok()
+                .map(|spec| spec.release),
+            keeper: lives(number),
+        })
         .collect();
     let open = database.open_deploys(app)?;
     let releases = database.releases(app)?;
