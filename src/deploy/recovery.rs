@@ -4,7 +4,7 @@ mod cut_off;
 
 use std::sync::Arc;
 
-use super::fleet::{FleetError, blocking};
+use super::fleet::FleetError;
 use super::launch::{Live, Replaced};
 use super::retire::Ended;
 use super::site::Site;
@@ -14,6 +14,7 @@ use crate::build;
 use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::Keeper;
 use crate::paths::AppPaths;
+use crate::process::blocking;
 use crate::slot;
 use crate::state::{App, Generation, GenerationState, Release};
 use crate::time::{Timestamp, now};
