@@ -174,21 +174,11 @@ fn a_shallow_clone_is_refused_before_anything_is_deployed() {
     let shop = Shop::open("v1");
     shop.project.version("v2");
     let before = Traces::of(&shop.server, "shop");
-    let elsewhere = Project::empty();
-    let from = format!("file://{}", shop.project.path().display());
-    let shallow = elsewhere.path().join("shallow");
-    elsewhere.git(&[
-        "clone",
-        "-q",
-        "--depth",
-        "1",
-        &from,
-        shallow.to_str().unwrap(),
-    ]);
+    let shallow = shop.project.shallow_clone();
     // Nothing of its history is known to the server.
     let server = Server::start();
     let repo = server.create("other");
-    let mut push = git_in(&shallow);
+    let mut push = git_in(shallow.path());
     let output = push
         .args(["push", repo.to_str().unwrap(), "main"])
         .output()

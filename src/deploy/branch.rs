@@ -9,10 +9,10 @@
 //!
 //! git checks nothing for refs that `proc-receive` decides about, so what git would check is checked here.
 
-use super::fleet::blocking;
 use super::stage::{Stage, broken};
 use crate::git::{GitError, Repo, SetBranch};
 use crate::ids::CommitId;
+use crate::process::blocking;
 use crate::report::{EventKind, Failure, Phase, with_causes};
 use crate::state::{App, Database};
 

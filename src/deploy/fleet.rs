@@ -21,6 +21,7 @@ use super::status::AppStatus;
 use super::worker::{Answer, Handle, Wish};
 use crate::git::Repo;
 use crate::ids::{AppName, CommitId, DeployNumber, HostName, ReleaseNumber};
+use crate::process::blocking;
 use crate::push::PushOptions;
 use crate::report::Origin;
 use crate::state::{App, Deploy, Release};
@@ -305,14 +306,6 @@ impl Fleet {
             .get(name)
             .cloned()
             .ok_or_else(|| crate::state::StateError::NoApp(name.clone()).into())
-    }
-}
-
-/// Runs work that waits for the disk on a thread that may wait.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(join) => std::panic::resume_unwind(join.into_panic()),
     }
 }
 

@@ -13,7 +13,6 @@ use tokio::task::JoinHandle;
 
 use super::branch::{self, BranchMove, Moved};
 use super::cancel::Cancelled;
-use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::{Live, NewlyLive, Ready, Replaced, Startable};
 use super::site::Site;
@@ -25,6 +24,7 @@ use crate::build::{
 use crate::git::Repo;
 use crate::ids::ReleaseNumber;
 use crate::paths::AppPaths;
+use crate::process::blocking;
 use crate::push::{PushOptions, Verbosity};
 use crate::report::{EventKind, Failure, Phase};
 use crate::state::{App, NewDeploy, Release};

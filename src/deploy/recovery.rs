@@ -19,6 +19,7 @@ use super::site::Site;
 use super::trial::Unfinished;
 use crate::ids::{GenerationNumber, ReleaseNumber};
 use crate::paths::AppPaths;
+use crate::process::blocking;
 use crate::slot;
 use crate::state::App;
 use crate::{build, deploy::fleet::blocking};

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::fleet::blocking;
 use super::journal::Journal;
 use super::recovery;
 use super::site::Site;
 use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::{Retirement, Spec, orphans};
 use crate::paths::AppPaths;
+use crate::process::blocking;
 use crate::report::EventKind;
 use crate::time::Took;
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::cancel::{Cancelled, Why, given_up};
-use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::Live;
 use super::pipeline::Order;
@@ -16,6 +15,7 @@ use crate::build;
 use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
+use crate::process::blocking;
 use crate::report::{EventKind, Failure, Phase, with_causes};
 
 /// How long a keeper that was about to end by itself may take for it.

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::Live;
 use super::site::Site;
@@ -24,6 +23,7 @@ use crate::build;
 use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::keep::{InstanceState, KeepError, KeepEvent, Keeper, Status, Watch};
 use crate::paths::AppPaths;
+use crate::process::blocking;
 use crate::state::{DeployState, Release, StateError};
 use crate::time::{Timestamp, limit_text, now};
 

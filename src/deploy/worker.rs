@@ -26,7 +26,6 @@ pub use ask::{Answer, Wish};
 
 use super::branch::BranchMove;
 use super::cancel::{Cancel, Why, stopping_failure};
-use super::fleet::blocking;
 use super::journal::Journal;
 use super::launch::{Live, Replaced};
 use super::pipeline::Outcome;
@@ -39,6 +38,7 @@ use super::status::AppStatus;
 use super::trial::{self, Trial};
 use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::paths::AppPaths;
+use crate::process::blocking;
 use crate::push::PushOptions;
 use crate::report::{EventKind, Failure};
 use crate::slot;

@@ -1,6 +1,6 @@
 //! git: the only module that imports `git2`.
 //!
-//! Everything here blocks on the disk; a caller in an async task uses `spawn_blocking`. libgit2 runs no program, no
+//! Everything here blocks on the disk; a caller in an async task uses `process::blocking`. libgit2 runs no program, no
 //! hook and no filter, so that reading a repository can't start anything that the repository names.
 
 mod branch;

@@ -1,5 +1,6 @@
 //! What handover asks of the operating system: the only module that imports `nix`, and the only one with `unsafe`.
 
+mod blocking;
 pub mod child;
 pub mod disk;
 pub mod fd_passing;
@@ -12,3 +13,5 @@ pub mod socket;
 pub mod stream;
 pub mod tcp;
 pub mod users;
+
+pub use blocking::blocking;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row, ToSql};
 
 use super::error::StateError;
 use super::schema;
+use crate::process::blocking;
 
 /// The database of one installation. Clones share the one connection; each call is one transaction that is on disk
 /// when the call returns. Calls take the time of an fsync, so async code runs them on a blocking thread
@@ -42,10 +43,7 @@ impl Database {
         work: impl FnOnce(&Self) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
         let database = self.clone();
-        match tokio::task::spawn_blocking(move || work(&database)).await {
-            Ok(result) => result,
-            Err(join) => std::panic::resume_unwind(join.into_panic()),
-        }
+        blocking(move || work(&database)).await
     }
 
     /// One transaction.

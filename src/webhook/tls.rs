@@ -13,14 +13,12 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 
 use super::post::PostError;
+use crate::process::blocking;
 
 /// Makes a connection a secret one, with a receiver that proves to be `host`.
 pub(super) async fn connect(host: &str, tcp: TcpStream) -> Result<TlsStream<TcpStream>, PostError> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| PostError::HostName)?;
-    let config = match tokio::task::spawn_blocking(config).await {
-        Ok(config) => config?,
-        Err(join) => std::panic::resume_unwind(join.into_panic()),
-    };
+    let config = blocking(config).await?;
     let connector = TlsConnector::from(Arc::new(config));
     connector.connect(name, tcp).await.map_err(PostError::Tls)
 }

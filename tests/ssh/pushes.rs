@@ -84,21 +84,11 @@ fn atomic_leased_several_refs_and_shallow_pushes_get_a_true_verdict() {
     let lease = format!("--force-with-lease=main:{commit}");
     push(&[&lease, "main"]).went_live();
 
-    let from = format!("file://{}", place.project.path().display());
-    let elsewhere = Project::empty();
-    let shallow = elsewhere.path().join("shallow");
-    elsewhere.git(&[
-        "clone",
-        "-q",
-        "--depth",
-        "1",
-        &from,
-        shallow.to_str().unwrap(),
-    ]);
+    let shallow = place.project.shallow_clone();
     let blog = place.server.app_dir("blog").join("repo.git");
     let before = branch(&blog);
     let ada_too = place.sshd.key("ada-too", &["--app", "blog"]);
-    let mut git = place.sshd.git(&shallow, &ada_too, &[]);
+    let mut git = place.sshd.git(shallow.path(), &ada_too, &[]);
     let output = git
         .args(["push", &place.sshd.url("blog"), "main"])
         .output()

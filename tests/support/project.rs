@@ -95,6 +95,17 @@ impl Project {
         project
     }
 
+    /// A clone that has the newest commit and nothing of its history.
+    pub fn shallow_clone(&self) -> Self {
+        let clone = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        let from = format!("file://{}", self.path().display());
+        let to = clone.path().to_str().unwrap();
+        self.git(&["clone", "-q", "--depth", "1", &from, to]);
+        clone
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.path()
     }

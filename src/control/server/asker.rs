@@ -17,6 +17,7 @@ use super::keyring::Keyring;
 use crate::access::{Action, Decision, authorise};
 use crate::control::KEY_HEADER;
 use crate::ids::{AppName, KeyName};
+use crate::process::blocking;
 use crate::process::socket::effective_uid;
 use crate::process::users::user_name;
 use crate::state::Key;
@@ -37,8 +38,7 @@ impl Asker {
             Self::Key(key) => Some(key.name.to_string()),
             Self::User(uid) => {
                 let uid = *uid;
-                let name = tokio::task::spawn_blocking(move || user_name(uid)).await;
-                name.ok().flatten()
+                blocking(move || user_name(uid)).await
             }
         }
     }

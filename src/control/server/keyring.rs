@@ -14,7 +14,7 @@ use crate::access::authorized::{self, AuthorizedError, ForcedCommand};
 use crate::access::{Grant, KeyError, PublicKey};
 use crate::deploy::site::Site;
 use crate::ids::KeyName;
-use crate::process::files;
+use crate::process::{blocking, files};
 use crate::state::{Key, StateError};
 
 /// For nobody but the user that it lets in.
@@ -152,10 +152,7 @@ impl Keyring {
 
     async fn write_alone(&self) -> Result<(), KeyringError> {
         let (path, lines) = (self.path(), self.lines().await?);
-        match tokio::task::spawn_blocking(move || write_block(&path, &lines)).await {
-            Ok(written) => written,
-            Err(join) => std::panic::resume_unwind(join.into_panic()),
-        }
+        blocking(move || write_block(&path, &lines)).await
     }
 
     /// sshd takes the first line that a key fits: one that is not ours would let the key in without our limits.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::Shared;
 use super::answer::{Refused, lines};
 use crate::ids::AppName;
+use crate::process::blocking;
 
 /// How often a log that is followed is looked at. (Keepers write it without telling anybody.)
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -34,12 +35,8 @@ pub(super) async fn show(
 ) -> Result<Response, Refused> {
     fleet.app(&app).await?;
     let path = fleet.site().layout.app(&app).app_log();
-    let opened = tokio::task::spawn_blocking(move || Tail::open(path, wanted.lines)).await;
-    let (last, tail) = match opened {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => return Err(Refused::internal(&error)),
-        Err(join) => std::panic::resume_unwind(join.into_panic()),
-    };
+    let opened = blocking(move || Tail::open(path, wanted.lines)).await;
+    let (last, tail) = opened.map_err(|error| Refused::internal(&error))?;
     let first = stream::iter(last.into_iter().map(|line| line + "\n"));
     if !wanted.follow {
         return Ok(lines(first));

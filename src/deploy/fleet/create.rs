@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Fleet, FleetError, blocking};
+use super::{Fleet, FleetError};
 use crate::git::hooks::{self, Gate};
 use crate::git::{self, Repo};
 use crate::ids::{AppName, HostName};
 use crate::paths::{AppPaths, Layout};
+use crate::process::blocking;
 use crate::process::socket::group_id;
 use crate::slot;
 use crate::state::{App, NewApp, StateError};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Live, NewlyLive, Ready, Replaced, Swapped};
-use crate::deploy::fleet::blocking;
 use crate::deploy::stage::{Stage, broken};
 use crate::ids::{GenerationNumber, ReleaseNumber};
 use crate::keep::Spec;
+use crate::process::blocking;
 use crate::report::{EventKind, Failure, Phase};
 use crate::slot;
 use crate::time::{Took, now};

@@ -12,6 +12,7 @@ use crate::deploy::queue::{Admission, Entry, Goal};
 use crate::deploy::told;
 use crate::git::Repo;
 use crate::ids::{CommitId, DeployNumber, ReleaseNumber};
+use crate::process::blocking;
 use crate::push::PushOptions;
 use crate::report::{EventKind, Origin};
 use crate::state::{DeployState, NewDeploy, Release, StateError};
@@ -147,15 +148,13 @@ impl Worker {
     /// What the deploy branch names. An unreadable repository is told in the log and looks like no branch.
     pub(super) async fn branch_commit(&self) -> Option<CommitId> {
         let (repo, branch) = (self.app.repo.clone(), self.app.branch.clone());
-        let read =
-            tokio::task::spawn_blocking(move || Repo::open(&repo)?.branch_commit(&branch)).await;
+        let read = blocking(move || Repo::open(&repo)?.branch_commit(&branch)).await;
         match read {
-            Ok(Ok(commit)) => commit,
-            Ok(Err(error)) => {
+            Ok(commit) => commit,
+            Err(error) => {
                 tracing::warn!(app = %self.name(), error = &error as &dyn std::error::Error, "deploy branch can't be read");
                 None
             }
-            Err(join) => std::panic::resume_unwind(join.into_panic()),
         }
     }
 

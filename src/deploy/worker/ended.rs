@@ -15,6 +15,7 @@ use crate::deploy::retire::Ended;
 use crate::deploy::stage::broken;
 use crate::git::{Repo, SetBranch};
 use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
+use crate::process::blocking;
 use crate::push::PushOptions;
 use crate::report::{EventKind, Failure, Origin, Phase};
 use crate::state::{DeployState, StateError};
@@ -147,13 +148,13 @@ impl Worker {
             return None;
         }
         let back = live.clone();
-        let moved = tokio::task::spawn_blocking(move || {
+        let moved = blocking(move || {
             let why = format!("handover: the deploy of {} failed", failed.short());
             Repo::open(&repo)?.compare_and_set_branch(&branch, Some(&failed), back.as_ref(), &why)
         });
         let branch = &self.app.branch;
         match moved.await {
-            Ok(Ok(SetBranch::Done)) => Some(match live {
+            Ok(SetBranch::Done) => Some(match live {
                 Some(live) => format!(
                     "{branch} is back at {}; push the same commit again to try again",
                     live.short()
@@ -162,15 +163,14 @@ impl Worker {
                     format!("{branch} was removed again; push the same commit again to try again")
                 }
             }),
-            Ok(Ok(SetBranch::Differs { .. })) => None,
-            Ok(Err(error)) => {
+            Ok(SetBranch::Differs { .. }) => None,
+            Err(error) => {
                 tracing::warn!(app = %self.name(), error = &error as &dyn std::error::Error, "branch can't be put back");
                 Some(format!(
                     "{branch} still names the failed commit; to try again: handover deploy {}",
                     self.name()
                 ))
             }
-            Err(join) => std::panic::resume_unwind(join.into_panic()),
         }
     }
 
@@ -258,11 +258,8 @@ impl Worker {
         }
         tracing::info!(app = %self.name(), %commit, "branch names a commit that is not live");
         let (repo, id) = (self.app.repo.clone(), commit.clone());
-        let info = tokio::task::spawn_blocking(move || Repo::open(&repo)?.commit_info(&id)).await;
-        let subject = info
-            .ok()
-            .and_then(Result::ok)
-            .map_or_else(String::new, |info| info.subject);
+        let info = blocking(move || Repo::open(&repo)?.commit_info(&id)).await;
+        let subject = info.map_or_else(|_| String::new(), |info| info.subject);
         let answer = self
             .ask(Wish::Commit {
                 commit,

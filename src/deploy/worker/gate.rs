@@ -3,9 +3,9 @@
 use super::Worker;
 use super::ask::Answer;
 use crate::deploy::branch::{self, BranchMove, Force, Refused};
-use crate::deploy::fleet::blocking;
 use crate::git::Repo;
 use crate::ids::CommitId;
+use crate::process::blocking;
 use crate::report::with_causes;
 
 impl Worker {

@@ -13,6 +13,7 @@ use crate::deploy::trial::{self, Former, State, Trial, Unfinished, Verdict};
 use crate::git::{Repo, SetBranch};
 use crate::ids::{CommitId, GenerationNumber};
 use crate::keep::Watch;
+use crate::process::blocking;
 use crate::push::PushOptions;
 use crate::report::{EventKind, Failure, Origin};
 use crate::state::{DeployState, NewDeploy, Release, StateError};
@@ -194,16 +195,15 @@ impl Worker {
     async fn lead_branch_back(&self, failed: &CommitId, former: &CommitId) {
         let (repo, branch) = (self.app.repo.clone(), self.app.branch.clone());
         let (failed, former) = (failed.clone(), former.clone());
-        let moved = tokio::task::spawn_blocking(move || {
+        let moved = blocking(move || {
             let why = format!("handover: {} did not stay up", failed.short());
             Repo::open(&repo)?.compare_and_set_branch(&branch, Some(&failed), Some(&former), &why)
         });
         match moved.await {
-            Ok(Ok(SetBranch::Done | SetBranch::Differs { .. })) => {}
-            Ok(Err(error)) => {
+            Ok(SetBranch::Done | SetBranch::Differs { .. }) => {}
+            Err(error) => {
                 tracing::warn!(app = %self.name(), error = &error as &dyn std::error::Error, "branch can't be led back");
             }
-            Err(join) => std::panic::resume_unwind(join.into_panic()),
         }
     }
 }
