@@ -17,12 +17,12 @@ use super::launch::{Live, Replaced};
 use super::retire::Ended;
 use super::site::Site;
 use super::trial::Unfinished;
+use crate::build;
 use crate::ids::{GenerationNumber, ReleaseNumber};
 use crate::paths::AppPaths;
 use crate::process::blocking;
 use crate::slot;
 use crate::state::App;
-use crate::{build, deploy::fleet::blocking};
 
 pub(super) use plan::Held;
 pub(super) use prune::prune_releases;

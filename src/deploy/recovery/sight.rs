@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::deploy::fleet::{FleetError, blocking};
+use crate::deploy::fleet::FleetError;
 use crate::deploy::site::Site;
 use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
+use crate::process::blocking;
 use crate::slot;
 use crate::state::{Database, GenerationState};
 
