@@ -22,6 +22,7 @@ use super::walk::{Plan, PlannedFile, walk};
 use crate::git::{GitError, Repo};
 use crate::ids::CommitId;
 use crate::process::files::sync_file_system;
+use crate::process::rig::kill_point;
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,10 +79,13 @@ pub fn checkout(
         });
     }
     let staging = Staging::make(staging)?;
+    kill_point("checkout.begun");
     let pointers = write(repo, &plan, &staging.path)?;
     set_mode(&staging.path, 0o755)?;
+    kill_point("checkout.written");
     fs::rename(&staging.path, release).map_err(failed("rename to", release))?;
     staging.keep();
+    kill_point("checkout.renamed");
     Ok(Checkout {
         files: plan.files.len() + plan.links.len(),
         bytes: plan.bytes,

@@ -1,5 +1,6 @@
 //! Releases that nobody needs any more.
 
+use crate::process::rig::kill_point;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -26,6 +27,7 @@ pub struct RemoveError {
 /// then deleted. Symlinks are not followed. That it is not there is fine. Blocks: some 0.3 s for 17,000 files.
 pub fn remove_release(release: &Path) -> Result<(), RemoveError> {
     let trash = trash_name(release);
+    kill_point("remove.begun");
     match fs::rename(release, &trash) {
         Ok(()) => delete(&trash),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::failure::StepFailure;
 use super::npm_manual::ManualFilter;
 use crate::process::child::{Group, Output, Priority, Spawn, SpawnError, describe_exit};
+use crate::process::rig::kill_point;
 use crate::report::{LineSplitter, Phase, Stream, with_causes};
 use crate::time::limit_text;
 
@@ -87,6 +88,7 @@ impl Step {
             .priority(Priority::BUILD)
             .spawn()
             .map_err(|error| unstarted(phase, &error))?;
+        kill_point("step.started");
         let ended = run_group(&mut group, &mut reader, limit).await;
         let printed = reader.into_kept();
         match ended {

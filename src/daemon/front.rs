@@ -22,6 +22,7 @@ use crate::front::{FrontClient, Route, RouteState};
 use crate::ids::AppName;
 use crate::process::child::{Output, Spawn};
 use crate::process::identity::{Identity, PidFd};
+use crate::process::rig;
 
 /// The number of the first listener in a front.
 const FIRST_LISTENER_FD: i32 = 200;
@@ -119,6 +120,7 @@ fn spawn(site: &Site, sockets: &[TcpListener]) -> Result<(), Trouble> {
         .open(site.layout.home().join("front.log"))?;
     let mut front = Spawn::new(&site.executable)
         .envs(&site.environment)
+        .envs(rig::passed_on())
         .args(["front", "--control"])
         .arg(site.layout.front_socket())
         .stdout(Output::Null)

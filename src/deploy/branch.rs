@@ -13,6 +13,7 @@ use super::stage::{Stage, broken};
 use crate::git::{GitError, Repo, SetBranch};
 use crate::ids::CommitId;
 use crate::process::blocking;
+use crate::process::rig::kill_point;
 use crate::report::{EventKind, Failure, Phase, with_causes};
 use crate::state::{App, Database};
 
@@ -168,6 +169,7 @@ pub(super) async fn before_swap(stage: &Stage) -> Result<Option<CommitId>, Failu
     let now = still_free(stage, Phase::Swap).await?;
     if stage.order.branch.by_deploy() {
         try_lock(stage, now.clone()).await?;
+        kill_point("branch.probed");
         let (app, number, from) = (stage.app().clone(), stage.journal().deploy(), now.clone());
         let intent =
             move |database: &Database| database.set_deploy_from(&app, number, from.as_ref());

@@ -25,6 +25,7 @@ use crate::git::Repo;
 use crate::ids::ReleaseNumber;
 use crate::paths::AppPaths;
 use crate::process::blocking;
+use crate::process::rig::kill_point;
 use crate::push::{PushOptions, Verbosity};
 use crate::report::{EventKind, Failure, Phase};
 use crate::state::{App, NewDeploy, Release};
@@ -101,9 +102,12 @@ async fn swap(
     let ready = prepared?;
     stage.go_on()?;
     let before = branch::before_swap(stage).await?;
+    kill_point("swap.intended");
     let swapped = ready.publish(stage).await?;
     let newly = swapped.drain(stage).await;
+    kill_point("swap.drain_told");
     let moved = branch::follow(stage, before).await;
+    kill_point("swap.branch_moved");
     Ok((newly, moved))
 }
 
@@ -138,7 +142,9 @@ async fn prepare(stage: &mut Stage) -> Result<Ready, Failure> {
                 Ok(synced) => synced.map_err(|error| broken(Phase::Swap, &error))?,
                 Err(join) => std::panic::resume_unwind(join.into_panic()),
             }
+            kill_point("release.synced");
             remember(stage, ready.release()).await?;
+            kill_point("release.remembered");
             Ok(ready)
         }
     }
@@ -216,6 +222,7 @@ async fn build_release(stage: &mut Stage) -> Result<Startable, Failure> {
     let built = installed.build(stage).await?;
     // Nothing that they have sent into the background runs on beside the app.
     stage.end_build().await;
+    kill_point("build.strays_ended");
     drop(turn);
     Ok(built)
 }
@@ -301,6 +308,7 @@ impl CheckedOut {
         let mut tell = |line| tell_line(stage, line);
         let install = async { build::install(&request, &mut tell).await.map_err(shown) };
         let installed = stage.unless_given_up(install).await?;
+        kill_point("install.done");
         for text in installed.warnings {
             stage.tell(EventKind::Warned { text });
         }
@@ -347,6 +355,7 @@ impl Installed {
         match stage.unless_given_up(build).await? {
             Built::Nothing => {}
             Built::Ran { took } => {
+                kill_point("build.done");
                 stage.tell(EventKind::Done {
                     phase: Phase::Build,
                     detail: words,

@@ -63,7 +63,7 @@ async fn look_and_act(
     paths: &AppPaths,
     decide: impl FnOnce(&sight::Sight) -> Vec<plan::Action>,
 ) -> Result<Found, FleetError> {
-    let (sight, keepers) = sight::look(site, &app.name, paths).await?;
+    let (sight, keepers) = sight::look(site, app, paths).await?;
     let plan = decide(&sight);
     tracing::debug!(app = %app.name, ?sight, ?plan, "looked");
     let hand = act::Hand {

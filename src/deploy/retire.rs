@@ -10,6 +10,7 @@ use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::{Retirement, Spec, orphans};
 use crate::paths::AppPaths;
 use crate::process::blocking;
+use crate::process::rig::kill_point;
 use crate::report::EventKind;
 use crate::time::Took;
 
@@ -35,11 +36,13 @@ impl Ended {
             Some(word) => (word.forced, word.took_ms),
             None => self.retire_orphans(None).await,
         };
+        kill_point("retire.ended");
         let (generation, release) = (self.generation, self.release);
         tracing::info!(app = %self.app, %generation, %release, forced, took = %took_ms, "generation retired");
         let (app, paths) = (self.app.clone(), self.paths.clone());
         let forgotten = site.database.run(move |database| {
             recovery::clear_away(&paths, generation);
+            kill_point("retire.cleared");
             database.remove_generation(&app, generation)
         });
         if let Err(error) = forgotten.await {

@@ -16,6 +16,7 @@ use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
 use crate::process::blocking;
+use crate::process::rig::kill_point;
 use crate::report::{EventKind, Failure, Phase, with_causes};
 
 /// How long a keeper that was about to end by itself may take for it.
@@ -110,6 +111,7 @@ impl Stage {
             .await;
         let number = next.map_err(|error| broken(Phase::Checkout, &error))?;
         self.traces.release = Some(number);
+        kill_point("release.numbered");
         Ok(number)
     }
 
@@ -128,6 +130,7 @@ impl Stage {
             .await
             .map_err(|error| broken(Phase::Start, &error))?;
         self.traces.generation = Some(number);
+        kill_point("generation.announced");
         Ok(number)
     }
 
@@ -150,6 +153,7 @@ impl Stage {
         .await;
         let keeper = Arc::new(started.map_err(|error| broken(Phase::Start, &error))?);
         self.traces.keeper = Some(Arc::clone(&keeper));
+        kill_point("keeper.ready");
         Ok(keeper)
     }
 
@@ -200,6 +204,7 @@ impl Stage {
         if let Some(keeper) = &traces.keeper {
             stop_keeper(keeper).await;
         }
+        kill_point("undo.keeper_stopped");
         let (paths, app, database) = (
             self.paths.clone(),
             self.app().clone(),
@@ -215,12 +220,14 @@ impl Stage {
                     "generation can't be forgotten",
                 );
             }
+            kill_point("undo.generation_forgotten");
             if let Some(release) = traces.release {
                 // It may have been remembered just before the swap was refused.
                 log(
                     database.remove_release(&app, release),
                     "release can't be forgotten",
                 );
+                kill_point("undo.release_forgotten");
                 log(
                     build::remove_release(&paths.release(release)),
                     "release can't be removed",

@@ -20,6 +20,7 @@ use super::wire::{Wire, WireError};
 use super::worker::{Command, Stage};
 use crate::ids::AppName;
 use crate::process::identity::Identity;
+use crate::process::rig::kill_point;
 use crate::process::socket::bind_listener;
 
 /// Mode of the control socket: for the user that runs handover.
@@ -138,9 +139,11 @@ impl Control {
     fn set_routes(&self, routes: Vec<Route>) {
         let table = Arc::new(RouteTable::new(routes, &self.gauges));
         self.routes.send_replace(Some(table));
+        kill_point("front.routes_set");
     }
 
     async fn look_again(&self, app: &AppName) {
+        kill_point("front.told_of_swap");
         self.tell_all(|done| Command::LookAgain(app.clone(), done))
             .await;
     }

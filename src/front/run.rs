@@ -16,6 +16,7 @@ use super::options::FrontOptions;
 use super::worker::{self, Command, Shared, Stage};
 use crate::process::identity::Identity;
 use crate::process::own::raise_open_files;
+use crate::process::rig::kill_point;
 use crate::process::socket::set_nonblocking;
 use crate::process::tcp::tune_listener;
 
@@ -42,7 +43,9 @@ async fn supervise(options: FrontOptions) -> Result<(), FrontError> {
     for listener in &options.listeners {
         prepare(listener).map_err(FrontError::Listener)?;
     }
+    kill_point("front.begun");
     let (name, listener) = ControlName::claim(&options.control)?;
+    kill_point("front.claimed");
     let control_socket =
         UnixListener::from_std(listener).map_err(|source| FrontError::Control {
             path: options.control.clone(),
@@ -70,6 +73,7 @@ async fn supervise(options: FrontOptions) -> Result<(), FrontError> {
         workers,
     });
 
+    kill_point("front.accepting");
     let serving = tokio::spawn(Arc::clone(&control).serve(control_socket));
     loop {
         tokio::select! {

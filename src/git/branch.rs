@@ -14,6 +14,7 @@ use git2::{ErrorCode, Reference, Signature, Transaction};
 use super::error::GitError;
 use super::repo::{Repo, commit_id};
 use crate::ids::CommitId;
+use crate::process::rig::kill_point;
 use crate::report::clean_line;
 
 /// How long another process may hold the lock of a ref. git itself holds it for milliseconds.
@@ -69,11 +70,15 @@ impl Repo {
             return Ok(SetBranch::Done);
         }
         self.write(&mut locked, &name, new, why)
-            .and_then(|()| locked.commit())
+            .and_then(|()| {
+                kill_point("branch.locked");
+                locked.commit()
+            })
             .map_err(|source| GitError::MoveBranch {
                 branch: branch.to_owned(),
                 source,
             })?;
+        kill_point("branch.renamed");
         if new.is_none() {
             // A reflog of a branch that is gone would be taken for that of the next one of this name; git removes it
             // too. That there is none is usual.
@@ -85,6 +90,34 @@ impl Repo {
                 source,
             })?;
         Ok(SetBranch::Done)
+    }
+
+    /// Whether the branch is locked and stays so for longer than git holds a lock. Waits for that long if it is.
+    pub fn is_lastingly_locked(&self, branch: &str) -> bool {
+        let deadline = Instant::now() + LOCK_WAIT;
+        while self.lock_path(branch).exists() {
+            if Instant::now() >= deadline {
+                return true;
+            }
+            sleep(LOCK_RETRY);
+        }
+        false
+    }
+
+    /// Takes a lock away that nobody holds: git and libgit2 leave theirs behind when they are killed.
+    pub fn remove_lock(&self, branch: &str) -> Result<(), GitError> {
+        let lock = self.lock_path(branch);
+        match std::fs::remove_file(&lock) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(GitError::Unlock {
+                lock,
+                source: error,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn lock_path(&self, branch: &str) -> PathBuf {
+        self.path().join(format!("refs/heads/{branch}.lock"))
     }
 
     fn lock_branch(&self, branch: &str, name: &str) -> Result<Transaction<'_>, GitError> {

@@ -73,6 +73,15 @@ pub enum GitError {
         /// The lock file.
         lock: PathBuf,
     },
+    /// A lock that nobody holds can't be removed.
+    #[error("remove the lock `{lock}`", lock = lock.display())]
+    Unlock {
+        /// The lock file.
+        lock: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The branch was moved, but the disk did not confirm it.
     #[error("write the branch `{branch}` through to the disk")]
     SyncBranch {

@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use crate::paths::GenerationPaths;
 use crate::process::child::{Detached, Output, Spawn};
 use crate::process::identity::{Identity, PidFd};
+use crate::process::rig::{self, kill_point};
 
 use super::KeepError;
 use super::protocol::{KeepEvent, Open, Reply, Request, Status};
@@ -38,6 +39,7 @@ impl Keeper {
         };
         make_private(paths.dir()).map_err(file("create", paths.dir()))?;
         spec.write(&paths.spec())?;
+        kill_point("keeper.specified");
         let log = paths.keeper_log();
         let log_file = OpenOptions::new()
             .create(true)
@@ -48,10 +50,12 @@ impl Keeper {
             .args(["keep", "--dir"])
             .arg(paths.dir())
             .cwd("/")
+            .envs(rig::passed_on())
             .stdout(Output::Piped)
             .stderr(Output::File(log_file))
             .spawn_detached()
             .map_err(KeepError::Spawn)?;
+        kill_point("keeper.spawned");
         let said = first_words(keeper)
             .await
             .map_err(|source| KeepError::file("read", &log, source))?;

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::process::rig::kill_point;
 use crate::report::with_causes;
 use crate::time::{self, Took};
 
@@ -66,7 +67,9 @@ impl Keeper {
             DrainEnd::Limit { open } => open,
         };
         let drained = Some((drain.begun, forced));
+        kill_point("keep.drained");
         self.stop_all(Stop { drained });
+        kill_point("keep.stop_begun");
     }
 
     pub(super) fn stop_now(&mut self) {
@@ -109,9 +112,11 @@ impl Keeper {
                 took_ms,
                 at: time::now(),
             };
+            kill_point("keep.emptied");
             if let Err(error) = write_json(&self.paths.retirement(), &retirement) {
                 tracing::error!(error = with_causes(&error), "can't leave the result");
             }
+            kill_point("keep.word_left");
             self.remove_own_files(bound);
             self.journal.tell(KeepEvent::Retired { forced, took_ms });
         } else {

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::paths::GenerationPaths;
 use crate::process::identity::Identity;
+use crate::process::rig::kill_point;
 use crate::report::with_causes;
 use crate::time::{Timestamp, Took};
 
@@ -277,6 +278,7 @@ impl Keeper {
             keeper: self.identity.clone(),
             instances: instances.cloned().collect(),
         };
+        kill_point("keep.recording");
         if let Err(error) = write_json(&self.paths.processes(), &record) {
             tracing::error!(error = with_causes(&error), "can't record the processes");
         }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::process::rig::kill_point;
 use crate::slot;
 
 use crate::process::own::release_program_text;
@@ -49,6 +50,7 @@ impl Keeper {
                 }
                 self.mode = Mode::Serving;
                 self.journal.commit();
+                kill_point("keep.committed");
                 tokio::spawn(rest());
                 Reply::Done
             }
@@ -64,6 +66,7 @@ impl Keeper {
             return;
         }
         self.begin_drain(limit);
+        kill_point("keep.drain_begun");
         let until = Instant::now() + ANSWER_TIME;
         let awaited = Awaited::DrainHeard { until };
         self.pending.push(Pending { reply, awaited });

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::paths::GenerationPaths;
 use crate::process::identity::Identity;
 use crate::process::own::silence_stdout;
+use crate::process::rig::kill_point;
 use crate::process::socket::bind_listener;
 use crate::report::with_causes;
 
@@ -49,7 +50,9 @@ pub fn run(dir: &Path) -> Result<(), KeepError> {
                 return Err(error);
             }
         };
+        kill_point("keep.bound");
         say("ready");
+        kill_point("keep.ready_said");
         silence_stdout().map_err(KeepError::SetUp)?;
         role.run().await
     })

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::process::identity::Identity;
+use crate::process::rig::kill_point;
 use crate::report::{Stream, with_causes};
 
 use super::environment::free_ports;
@@ -44,6 +45,7 @@ impl Keeper {
         let (spec, paths) = (&self.spec, &self.paths);
         let started = instance::start(spec, paths, &self.listener, &self.outputs, index, port)?;
         let pid = started.pid();
+        kill_point("keep.instance_started");
         let (stop, stopped) = oneshot::channel();
         let notes = self.notes.clone();
         tokio::spawn(async move {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::ids::GenerationNumber;
 use crate::paths::AppPaths;
+use crate::process::rig::kill_point;
 
 use super::SlotError;
 
@@ -32,6 +33,7 @@ pub fn publish(app: &AppPaths, generation: GenerationNumber) -> Result<Published
     if let Some(old) = replaced {
         point(&app.previous_socket(), &app.generation_socket(old))?;
     }
+    kill_point("publish.previous_led");
     point(&app.live_socket(), &app.generation_socket(generation))?;
     Ok(Published { replaced })
 }
@@ -75,7 +77,10 @@ pub(super) fn generations(run: &Path) -> impl Iterator<Item = (GenerationNumber,
 
 fn point(name: &Path, target: &Path) -> Result<(), SlotError> {
     let staging = staging_beside(name);
-    let pointed = hard_link(target, &staging).and_then(|()| rename(&staging, name));
+    let pointed = hard_link(target, &staging).and_then(|()| {
+        kill_point("publish.linked");
+        rename(&staging, name)
+    });
     // rename(2) between two names of one file does nothing at all and leaves both.
     let swept = ignore_missing(remove_file(&staging));
     pointed.and(swept).map_err(|source| SlotError::Point {

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::invariants::processes_of;
 use super::trace;
 use super::wait::until;
 
@@ -190,10 +191,63 @@ impl Server {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    fn kill_file(&self) -> PathBuf {
+        self.home().join("kill-at")
+    }
+
+    /// Whichever process of the server's passes this point next, or at the time that is named (`point:3`), ends there
+    /// (`src/process/rig.rs`).
+    pub fn kill_at(&self, point: &str) {
+        let fresh = self.home().join("kill-at.new");
+        std::fs::write(&fresh, point).unwrap();
+        std::fs::rename(fresh, self.kill_file()).unwrap();
+    }
+
+    /// Whether a process has ended at the point.
+    pub fn was_killed(&self) -> bool {
+        !self.kill_file().exists()
+    }
+
+    /// Waits for the end of `serve`, which comes by itself.
+    pub fn await_death(&mut self) {
+        self.child.take().expect("the server runs").wait().unwrap();
+    }
+
+    /// Starts `serve` again where it was.
+    pub fn launch_again(&mut self) {
+        let again = self.same_address();
+        self.launch(&[&again[0], &again[1]]);
+    }
+
+    /// The same for a server that will not live to be ready.
+    pub fn launch_to_die(&mut self) {
+        let mut command = self.command();
+        command.arg("serve").args(self.same_address());
+        let ended = command.output().unwrap().status;
+        assert_eq!(ended.code(), None, "it was killed: {}", self.log());
+    }
+
+    /// The processes of the front.
+    pub fn front_pids(&self) -> Vec<u32> {
+        let ours = processes_of(self.home()).into_iter();
+        let fronts = ours.filter(|line| line.contains(" front --control "));
+        fronts
+            .map(|line| line.split(' ').next().unwrap().parse().unwrap())
+            .collect()
+    }
+
+    /// Ends the front as an accident would.
+    pub fn kill_front(&self) {
+        for pid in self.front_pids() {
+            kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+        }
+    }
+
     /// The binary, for this home.
     pub fn command(&self) -> Command {
         let mut command = trace::command(&self.binary);
         command.arg("--home").arg(self.home());
+        command.env("HANDOVER_KILL_AT", self.kill_file());
         command.envs(self.environment.iter().cloned());
         command
     }

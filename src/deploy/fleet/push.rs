@@ -4,6 +4,7 @@ use super::{Fleet, FleetError, subject};
 use crate::deploy::branch::{BranchMove, Force, Refused};
 use crate::deploy::worker::{Answer, Wish};
 use crate::ids::{AppName, CommitId};
+use crate::process::rig::kill_point;
 use crate::push::{PushOptions, PushStage, RefUpdate, sort};
 use crate::report::Origin;
 use crate::state::App;
@@ -33,6 +34,7 @@ pub struct PushAnswer {
 impl Fleet {
     /// Somebody pushes.
     pub async fn push(&self, name: &AppName, push: Pushed) -> Result<PushAnswer, FleetError> {
+        kill_point("push.received");
         let app = self.app(name).await?;
         let sorted = sort(&push.updates, &app.branch);
         let Some((from, commit)) = sorted.deploy else {

@@ -7,6 +7,7 @@ use crate::config::Accept;
 use crate::deploy::health::{Passed, Probe, Unwell};
 use crate::deploy::stage::Stage;
 use crate::keep::Watch;
+use crate::process::rig::kill_point;
 use crate::report::{EventKind, Failure, Phase};
 use crate::time::Took;
 
@@ -37,6 +38,7 @@ impl Started {
             }
         };
         let passed = stage.unless_given_up(asked).await?;
+        kill_point("health.known");
         match passed {
             Ok(Passed {
                 status,

@@ -12,6 +12,7 @@ use crate::deploy::stage::{Stage, broken};
 use crate::ids::GenerationNumber;
 use crate::keep::{Command, KeepError, KeepEvent, Keeper, LogLimits, Spec, Watch};
 use crate::process::blocking;
+use crate::process::rig::kill_point;
 use crate::process::socket::group_id;
 use crate::push::Verbosity;
 use crate::report::{EventKind, Failure, Phase};
@@ -38,6 +39,7 @@ impl Startable {
             .map_err(|error| broken(Phase::Start, &error))?;
         let listening = await_listening(stage, &keeper, &mut watch, deadline, &self);
         stage.unless_given_up(listening).await?;
+        kill_point("start.listening");
         let plural = if instances == 1 { "" } else { "s" };
         let detail = format!("generation {generation}, {instances} instance{plural}");
         stage.tell(EventKind::Done {

@@ -8,6 +8,7 @@ use crate::deploy::stage::{Stage, broken};
 use crate::ids::{GenerationNumber, ReleaseNumber};
 use crate::keep::Spec;
 use crate::process::blocking;
+use crate::process::rig::kill_point;
 use crate::report::{EventKind, Failure, Phase};
 use crate::slot;
 use crate::time::{Took, now};
@@ -29,10 +30,13 @@ impl Ready {
         let took_ms = Took(began.elapsed());
         let published = published.map_err(|error| broken(Phase::Swap, &error))?;
         tracing::debug!(replaced = ?published.replaced, "published");
+        kill_point("swap.published");
         if let Err(error) = self.keeper.commit().await {
             tracing::error!(%generation, error = &error as &dyn std::error::Error, "keeper can't be told that it is live");
         }
+        kill_point("swap.committed");
         stage.record_live(generation).await;
+        kill_point("swap.recorded");
         let before = stage
             .live()
             .map(|live| format!("{} → ", live.release))

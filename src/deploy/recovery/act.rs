@@ -18,6 +18,7 @@ use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
 use crate::process::blocking;
+use crate::process::rig::kill_point;
 use crate::report::with_causes;
 use crate::slot;
 use crate::state::{App, Database, Deploy, DeployState, Enrolled, Generation, StateError};
@@ -36,6 +37,7 @@ impl Hand<'_> {
     pub(super) async fn carry_out(&self, plan: &[Action]) -> Found {
         let mut found = Found::default();
         for action in plan {
+            kill_point("recovery.act");
             match self.act(action, &mut found).await {
                 Ok(()) => found.mended.extend(action.mended()),
                 Err(error) => {
@@ -49,6 +51,10 @@ impl Hand<'_> {
 
     async fn act(&self, action: &Action, found: &mut Found) -> Result<(), FleetError> {
         match *action {
+            Action::Unlock => {
+                let app = self.app.clone();
+                blocking(move || Repo::open(&app.repo)?.remove_lock(&app.branch)).await?;
+            }
             Action::Interrupt(deploy) => self.end_badly(deploy).await?,
             Action::Complete(swapped) => self.end_well(swapped).await?,
             Action::Enrol(number) => self.enrol(number).await?,

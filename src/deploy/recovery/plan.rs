@@ -12,6 +12,8 @@ use crate::state::GenerationState;
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::deploy) enum Action {
+    /// The lock of the deploy branch is held by nobody: whoever took it was killed.
+    Unlock,
     /// A deploy was cut off before its swap: it has not ended well.
     Interrupt(DeployNumber),
     /// A deploy was cut off after its swap: it is live, and its branch may have yet to follow.
@@ -58,7 +60,8 @@ pub(in crate::deploy) struct Held {
 
 /// What is to be done at a start.
 pub(in crate::deploy) fn at_start(sight: &Sight) -> Vec<Action> {
-    let mut plan = ends_of_deploys(sight, sight.leads_to);
+    let mut plan = unlock(sight);
+    plan.extend(ends_of_deploys(sight, sight.leads_to));
     let serves = serves(sight);
     for seen in &sight.generations {
         let number = seen.number;
@@ -109,7 +112,8 @@ fn serves(sight: &Sight) -> Option<GenerationNumber> {
 
 /// What is to be done now and then, while no deploy runs or waits.
 pub(in crate::deploy) fn in_passing(sight: &Sight, held: &Held) -> Vec<Action> {
-    let mut plan = ends_of_deploys(sight, held.live);
+    let mut plan = unlock(sight);
+    plan.extend(ends_of_deploys(sight, held.live));
     let serves = |seen: &&Seen| Some(seen.number) == held.live && seen.keeper;
     if let Some(live) = sight.generations.iter().find(serves) {
         if sight.leads_to != Some(live.number) {
@@ -130,6 +134,11 @@ pub(in crate::deploy) fn in_passing(sight: &Sight, held: &Held) -> Vec<Action> {
     plan.extend(strangers(sight, &held.all));
     plan.extend(directories(sight));
     plan
+}
+
+/// Before anything that moves the branch.
+fn unlock(sight: &Sight) -> Vec<Action> {
+    sight.locked.then_some(Action::Unlock).into_iter().collect()
 }
 
 /// Deploys that are open and are not under way: only one that has swapped has come to a good end.
@@ -187,7 +196,7 @@ fn directories(sight: &Sight) -> impl Iterator<Item = Action> + '_ {
             || sight
                 .generations
                 .iter()
-                .any(|seen| seen.release == number && may_serve(seen))
+                .any(|seen| seen.release == number && may_serve(sight, seen))
             || sight
                 .strangers
                 .iter()
@@ -197,8 +206,8 @@ fn directories(sight: &Sight) -> impl Iterator<Item = Action> + '_ {
     unknown.map(|name| Action::Remove(name.clone()))
 }
 
-fn may_serve(seen: &Seen) -> bool {
-    seen.keeper || seen.state != GenerationState::Starting
+fn may_serve(sight: &Sight, seen: &Seen) -> bool {
+    seen.state != GenerationState::Starting || sight.leads_to == Some(seen.number)
 }
 
 impl Action {
@@ -206,6 +215,7 @@ impl Action {
     pub(in crate::deploy) fn mended(&self) -> Option<String> {
         Some(match self {
             Self::Adopt(_) | Self::Drain(_) => return None,
+            Self::Unlock => "the branch's lock, which nobody holds, is removed".to_owned(),
             Self::Interrupt(deploy) => format!("deploy {deploy} was cut off, and is at its end"),
             Self::Complete(swapped) => format!(
                 "deploy {} was cut off after its swap, and release {} is live",

@@ -4,6 +4,7 @@ use crate::build;
 use crate::deploy::site::Site;
 use crate::ids::{AppName, ReleaseNumber};
 use crate::paths::AppPaths;
+use crate::process::rig::kill_point;
 use crate::state::Release;
 
 /// Deletes the releases that are beyond the number to keep: never one that runs, nor the one that is spared.
@@ -25,6 +26,7 @@ pub(in crate::deploy) async fn prune_releases(
             .collect();
         for number in beyond(&releases, &running, keep) {
             database.remove_release(&name, number)?;
+            kill_point("prune.forgotten");
             remove_quietly(&paths.release(number));
         }
         Ok(())

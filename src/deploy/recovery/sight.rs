@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::deploy::fleet::FleetError;
 use crate::deploy::site::Site;
+use crate::git::Repo;
 use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
 use crate::process::blocking;
 use crate::slot;
-use crate::state::{Database, GenerationState};
+use crate::state::{App, Database, GenerationState, StateError};
 
 /// What is found of an app. Plain facts: whatever is decided from them is decided by a pure function.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +22,8 @@ pub(in crate::deploy) struct Sight {
     pub strangers: Vec<Stranger>,
     /// The generation whose socket `live.sock` is.
     pub leads_to: Option<GenerationNumber>,
+    /// Whether the deploy branch is locked, and stays so for longer than whoever lives holds the lock.
+    pub locked: bool,
     /// Deploys that have not ended, as far as is remembered.
     pub open: Vec<DeployNumber>,
     /// The releases that are remembered.
@@ -58,18 +61,16 @@ pub(in crate::deploy) type Keepers = BTreeMap<GenerationNumber, Arc<Keeper>>;
 /// Looks. Changes nothing.
 pub(in crate::deploy) async fn look(
     site: &Site,
-    app: &AppName,
+    app: &App,
     paths: &AppPaths,
 ) -> Result<(Sight, Keepers), FleetError> {
-    let (name, database, paths) = (app.clone(), site.database.clone(), paths.clone());
-    Ok(blocking(move || see(&database, &name, &paths)).await?)
+    let (app, database, paths) = (app.clone(), site.database.clone(), paths.clone());
+    Ok(blocking(move || see(&database, &app, &paths)).await?)
 }
 
-fn see(
-    database: &Database,
-    app: &AppName,
-    paths: &AppPaths,
-) -> Result<(Sight, Keepers), crate::state::StateError> {
+fn see(database: &Database, app: &App, paths: &AppPaths) -> Result<(Sight, Keepers), StateError> {
+    let locked = is_locked(app);
+    let app = &app.name;
     let rows = database.generations(app)?;
     let mut keepers = Keepers::new();
     let mut lives = |number| match keeper(app, paths, number) {
@@ -106,11 +107,17 @@ fn see(
         strangers,
         generations,
         leads_to: slot::live(paths),
+        locked,
         open: open.iter().map(|deploy| deploy.number).collect(),
         releases: releases.iter().map(|release| release.number).collect(),
         directories: names_in(&paths.releases()),
     };
     Ok((sight, keepers))
+}
+
+/// A repository that can't be opened is told of by whoever needs it.
+fn is_locked(app: &App) -> bool {
+    Repo::open(&app.repo).is_ok_and(|repo| repo.is_lastingly_locked(&app.branch))
 }
 
 fn keeper(app: &AppName, paths: &AppPaths, number: GenerationNumber) -> Option<Keeper> {

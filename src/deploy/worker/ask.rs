@@ -13,6 +13,7 @@ use crate::deploy::told;
 use crate::git::Repo;
 use crate::ids::{CommitId, DeployNumber, ReleaseNumber};
 use crate::process::blocking;
+use crate::process::rig::kill_point;
 use crate::push::PushOptions;
 use crate::report::{EventKind, Origin};
 use crate::state::{DeployState, NewDeploy, Release, StateError};
@@ -239,6 +240,7 @@ impl Worker {
                 Ok(number)
             })
             .await?;
+        kill_point("deploy.added");
         let journal = Journal::create(self.paths.deploy_log(number), self.name().clone(), number);
         journal.tell(EventKind::Accepted {
             origin: wanted.origin,
@@ -249,6 +251,7 @@ impl Worker {
             message: wanted.message.clone(),
             by: wanted.by.clone(),
         });
+        kill_point("deploy.accepted");
         Ok(Ticket {
             journal,
             wanted,
@@ -273,6 +276,7 @@ impl Worker {
     pub(super) async fn begin(&mut self, ticket: Ticket) -> Result<(), StateError> {
         let number = ticket.journal.deploy();
         self.record(number, DeployState::Running).await?;
+        kill_point("deploy.running");
         let work = match ticket.wanted.origin {
             Origin::Restart => self
                 .startable_release()

@@ -16,6 +16,7 @@ use crate::deploy::stage::broken;
 use crate::git::{Repo, SetBranch};
 use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::process::blocking;
+use crate::process::rig::kill_point;
 use crate::push::PushOptions;
 use crate::report::{EventKind, Failure, Origin, Phase};
 use crate::state::{DeployState, StateError};
@@ -103,6 +104,7 @@ impl Worker {
                 before,
             )
             .await;
+        kill_point("deploy.ended");
         let took_ms = Took(ticket.asked.elapsed());
         ticket.journal.tell(EventKind::Live {
             release,
@@ -110,6 +112,7 @@ impl Worker {
             urls: self.urls(),
             took_ms,
         });
+        kill_point("deploy.told");
         self.prune_later();
         recorded
     }
@@ -122,6 +125,7 @@ impl Worker {
         failure.serving = self.live.as_ref().map(|live| live.release);
         let number = ticket.journal.deploy();
         let recorded = self.record_end(number, state, failure.serving).await;
+        kill_point("deploy.failed");
         match ticket.wanted.origin {
             Origin::Push | Origin::Ref if self.stopping.is_none() && !ticket.branch.by_deploy() => {
                 self.refused = Some(ticket.wanted.commit.clone());

@@ -22,48 +22,59 @@ fn sights() -> impl Strategy<Value = Sight> {
         select(&["1", "2", "3", "4", "9", ".staging-7", "x y", "-1"][..]),
         0..5,
     );
-    (rows, strangers, open, releases, directories, 0..12u32).prop_map(
-        |(rows, strangers, open, releases, directories, leads_to)| {
-            let mut live_yet = false;
-            let generations: Vec<Seen> = rows
-                .into_iter()
-                .map(|(number, (mut state, keeper, release))| {
-                    if state == GenerationState::Live && std::mem::replace(&mut live_yet, true) {
-                        state = GenerationState::Draining;
-                    }
-                    Seen {
-                        number: GenerationNumber(number),
-                        release: ReleaseNumber(release),
-                        deploy: DeployNumber(number + 20),
-                        state,
-                        keeper,
-                    }
-                })
-                .collect();
-            let strangers: Vec<_> = strangers
-                .into_iter()
-                .map(|(number, (keeper, release))| Stranger {
-                    number: GenerationNumber(number),
-                    release: release.map(ReleaseNumber),
-                    keeper,
-                })
-                .collect();
-            // `live.sock` is one of the sockets that are there, or is not.
-            let leads_to = Some(GenerationNumber(leads_to)).filter(|number| {
-                generations.iter().any(|seen| seen.number == *number)
-                    || strangers.iter().any(|stranger| stranger.number == *number)
-            });
-            let directories: BTreeSet<_> = directories.into_iter().map(str::to_owned).collect();
-            Sight {
-                generations,
-                strangers,
-                leads_to,
-                open: open.into_iter().map(DeployNumber).collect(),
-                releases: releases.into_iter().map(ReleaseNumber).collect(),
-                directories: directories.into_iter().collect(),
-            }
-        },
+    (
+        rows,
+        strangers,
+        open,
+        releases,
+        directories,
+        0..12u32,
+        any::<bool>(),
     )
+        .prop_map(
+            |(rows, strangers, open, releases, directories, leads_to, locked)| {
+                let mut live_yet = false;
+                let generations: Vec<Seen> = rows
+                    .into_iter()
+                    .map(|(number, (mut state, keeper, release))| {
+                        if state == GenerationState::Live && std::mem::replace(&mut live_yet, true)
+                        {
+                            state = GenerationState::Draining;
+                        }
+                        Seen {
+                            number: GenerationNumber(number),
+                            release: ReleaseNumber(release),
+                            deploy: DeployNumber(number + 20),
+                            state,
+                            keeper,
+                        }
+                    })
+                    .collect();
+                let strangers: Vec<_> = strangers
+                    .into_iter()
+                    .map(|(number, (keeper, release))| Stranger {
+                        number: GenerationNumber(number),
+                        release: release.map(ReleaseNumber),
+                        keeper,
+                    })
+                    .collect();
+                // `live.sock` is one of the sockets that are there, or is not.
+                let leads_to = Some(GenerationNumber(leads_to)).filter(|number| {
+                    generations.iter().any(|seen| seen.number == *number)
+                        || strangers.iter().any(|stranger| stranger.number == *number)
+                });
+                let directories: BTreeSet<_> = directories.into_iter().map(str::to_owned).collect();
+                Sight {
+                    generations,
+                    strangers,
+                    leads_to,
+                    locked,
+                    open: open.into_iter().map(DeployNumber).collect(),
+                    releases: releases.into_iter().map(ReleaseNumber).collect(),
+                    directories: directories.into_iter().collect(),
+                }
+            },
+        )
 }
 
 /// What is found if the plan has been carried out, and what a worker then holds.
@@ -83,6 +94,7 @@ fn carried_out(sight: &Sight, plan: &[Action]) -> (Sight, Held) {
     };
     for action in plan {
         match action {
+            Action::Unlock => after.locked = false,
             Action::Interrupt(deploy) => after.open.retain(|open| open != deploy),
             Action::Complete(swapped) => after.open.retain(|open| *open != swapped.deploy),
             Action::Enrol(number) => {
@@ -142,7 +154,8 @@ fn fate(action: &Action) -> Option<GenerationNumber> {
         | Action::Await(number)
         | Action::Bury(number)
         | Action::Clear(number) => Some(*number),
-        Action::Interrupt(_)
+        Action::Unlock
+        | Action::Interrupt(_)
         | Action::Complete(_)
         | Action::Enrol(_)
         | Action::Publish(_)
@@ -181,7 +194,7 @@ proptest! {
                 Action::Await(number) | Action::Bury(number) | Action::Clear(number) => {
                     prop_assert!(!keeper_of(*number), "{:?}", action);
                 }
-                Action::Interrupt(_) | Action::Complete(_) | Action::Record(_) | Action::Remove(_) => {}
+                Action::Unlock | Action::Interrupt(_) | Action::Complete(_) | Action::Record(_) | Action::Remove(_) => {}
             }
         }
     }
@@ -218,7 +231,7 @@ proptest! {
     #[test]
     fn releases_and_what_generations_were_started_from_stay_and_whatever_else_lies_there_goes(sight in sights()) {
         let (after, _) = carried_out(&sight, &at_start(&sight));
-        let started = sight.generations.iter().filter(|row| may_serve(row)).map(|row| row.release);
+        let started = sight.generations.iter().filter(|row| may_serve(&sight, row)).map(|row| row.release);
         let started = started.chain(sight.strangers.iter().filter_map(|stranger| stranger.release));
         let needed: Vec<String> = started.chain(sight.releases.iter().copied()).map(|number| number.to_string()).collect();
         let (stay, _): (Vec<_>, Vec<_>) = sight.directories.iter().cloned().partition(|name| needed.contains(name));

@@ -1,0 +1,421 @@
+//! Each process of handover's may be killed between any two steps: no request is lost, and the next start makes it right.
+//!
+//! The points are in the source (`kill_point`, see `src/process/rig.rs`) and in the table here, and a test compares the
+//! two.
+
+#![allow(clippy::unwrap_used)] // tests end where something unexpected is
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use support::invariants::branch;
+use support::project::pushed;
+use support::steady::Users;
+use support::{Pushed, Server, Shop, http, until};
+
+/// What is going on when the point is passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum While {
+    /// A push of a good version.
+    Good,
+    /// A push of a version that ends at its start.
+    Bad,
+    /// A push after which an old release is pruned.
+    Prune,
+    /// The start after a `serve` that was killed in the middle of a swap.
+    Recovery,
+    /// A push of a good version; it is the new version's keeper that dies.
+    Keep,
+    /// A second push: it is the keeper of the version that drains that dies.
+    Drain,
+    /// The start of a front, after one that was killed.
+    Front,
+    /// A push of a good version; it is the front that dies.
+    Told,
+}
+
+use While::{Bad, Drain, Front, Good, Keep, Prune, Recovery, Told};
+
+/// Every point, in the order in which it is passed.
+const POINTS: &[(&str, While, &str)] = &[
+    ("push.received", Good, "git has handed the refs over"),
+    ("deploy.added", Good, "the deploy has a number and a row"),
+    ("deploy.accepted", Good, "and a journal that begins"),
+    ("deploy.running", Good, "its turn has come"),
+    ("release.numbered", Good, "the release has a number"),
+    ("checkout.begun", Good, "the staging directory is there"),
+    ("checkout.written", Good, "the tree is in it"),
+    ("checkout.renamed", Good, "the release has its name"),
+    ("step.started", Good, "npm runs"),
+    ("install.done", Good, "node_modules is there"),
+    ("build.done", Good, "the build script has ended"),
+    ("build.strays_ended", Good, "and what it has left running"),
+    ("generation.announced", Good, "the generation has a row"),
+    (
+        "keeper.specified",
+        Good,
+        "what the keeper is to do is written",
+    ),
+    ("keeper.spawned", Good, "the keeper runs"),
+    ("keeper.ready", Good, "and has bound its sockets"),
+    ("start.listening", Good, "all instances listen"),
+    ("health.known", Good, "the health check has passed"),
+    ("release.synced", Good, "the release is on the disk"),
+    ("release.remembered", Good, "and has a row"),
+    ("branch.probed", Good, "the branch could be moved"),
+    (
+        "swap.intended",
+        Good,
+        "what the branch names is written down",
+    ),
+    (
+        "publish.previous_led",
+        Good,
+        "previous.sock leads to the old generation",
+    ),
+    ("publish.linked", Good, "the new socket has a second name"),
+    (
+        "swap.published",
+        Good,
+        "live.sock leads to the new generation",
+    ),
+    ("swap.committed", Good, "its keeper knows"),
+    ("swap.recorded", Good, "the database knows"),
+    ("swap.drain_told", Good, "the old keeper knows"),
+    (
+        "branch.locked",
+        Good,
+        "the branch's new value is in its lock file",
+    ),
+    ("branch.renamed", Good, "the branch names the commit"),
+    ("swap.branch_moved", Good, "and the disk knows"),
+    (
+        "deploy.ended",
+        Good,
+        "the deploy's end has been written down",
+    ),
+    ("deploy.told", Good, "and told"),
+    ("retire.ended", Good, "the old keeper has ended"),
+    ("retire.cleared", Good, "nothing is left of it but its row"),
+    (
+        "undo.keeper_stopped",
+        Bad,
+        "the keeper of a failed deploy has ended",
+    ),
+    (
+        "undo.generation_forgotten",
+        Bad,
+        "its generation has no row",
+    ),
+    ("undo.release_forgotten", Bad, "its release has no row"),
+    ("deploy.failed", Bad, "its end is written down"),
+    ("prune.forgotten", Prune, "an old release has no row"),
+    ("remove.begun", Prune, "and its directory is about to go"),
+    ("recovery.act", Recovery, "each of the acts that mend"),
+    ("keep.bound", Keep, "the sockets are bound"),
+    ("keep.ready_said", Keep, "and serve knows"),
+    (
+        "keep.instance_started",
+        Keep,
+        "an instance runs, and is not written down",
+    ),
+    ("keep.recording", Keep, "it is about to be"),
+    ("keep.committed", Keep, "the generation is live"),
+    ("keep.drain_begun", Drain, "the drain has begun"),
+    ("keep.drained", Drain, "all connections have ended"),
+    ("keep.stop_begun", Drain, "the instances are told to end"),
+    ("keep.emptied", Drain, "the instances have ended"),
+    ("keep.word_left", Drain, "how it went is written down"),
+    ("front.begun", Front, "the front has its listening sockets"),
+    ("front.claimed", Front, "and its control socket"),
+    ("front.accepting", Front, "its threads run"),
+    ("front.routes_set", Front, "it knows the apps"),
+    ("front.told_of_swap", Told, "it is about to hear of a swap"),
+];
+
+#[test]
+fn the_table_has_all_points_that_the_source_has() {
+    let mut found = BTreeSet::new();
+    collect(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut found,
+    );
+    let table: BTreeSet<String> = POINTS
+        .iter()
+        .map(|(name, _, _)| (*name).to_owned())
+        .collect();
+    assert_eq!(found, table);
+    assert!(table.len() >= 30);
+    assert_eq!(table.len(), POINTS.len());
+}
+
+fn collect(dir: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, found);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let calls = text.split("kill_point(\"").skip(1);
+        found.extend(calls.map(|rest| rest.split('"').next().unwrap().to_owned()));
+    }
+}
+
+/// One test for each point, so that they run side by side.
+macro_rules! points {
+    ($($test:ident $name:literal)*) => {
+        $(#[test] fn $test() { killed_at($name); })*
+
+        #[test]
+        fn each_point_has_its_test() {
+            let tested: BTreeSet<&str> = [$($name),*].into();
+            let table: BTreeSet<&str> = POINTS.iter().map(|(name, _, _)| *name).collect();
+            assert_eq!(tested, table);
+        }
+    };
+}
+
+points! {
+    push_received "push.received"
+    deploy_added "deploy.added"
+    deploy_accepted "deploy.accepted"
+    deploy_running "deploy.running"
+    release_numbered "release.numbered"
+    checkout_begun "checkout.begun"
+    checkout_written "checkout.written"
+    checkout_renamed "checkout.renamed"
+    step_started "step.started"
+    install_done "install.done"
+    build_done "build.done"
+    build_strays_ended "build.strays_ended"
+    generation_announced "generation.announced"
+    keeper_specified "keeper.specified"
+    keeper_spawned "keeper.spawned"
+    keeper_ready "keeper.ready"
+    start_listening "start.listening"
+    health_known "health.known"
+    release_synced "release.synced"
+    release_remembered "release.remembered"
+    branch_probed "branch.probed"
+    swap_intended "swap.intended"
+    publish_previous_led "publish.previous_led"
+    publish_linked "publish.linked"
+    swap_published "swap.published"
+    swap_committed "swap.committed"
+    swap_recorded "swap.recorded"
+    swap_drain_told "swap.drain_told"
+    branch_locked "branch.locked"
+    branch_renamed "branch.renamed"
+    swap_branch_moved "swap.branch_moved"
+    deploy_ended "deploy.ended"
+    deploy_told "deploy.told"
+    retire_ended "retire.ended"
+    retire_cleared "retire.cleared"
+    undo_keeper_stopped "undo.keeper_stopped"
+    undo_generation_forgotten "undo.generation_forgotten"
+    undo_release_forgotten "undo.release_forgotten"
+    deploy_failed "deploy.failed"
+    prune_forgotten "prune.forgotten"
+    remove_begun "remove.begun"
+    recovery_act "recovery.act"
+    keep_bound "keep.bound"
+    keep_ready_said "keep.ready_said"
+    keep_instance_started "keep.instance_started"
+    keep_recording "keep.recording"
+    keep_committed "keep.committed"
+    keep_drain_begun "keep.drain_begun"
+    keep_drained "keep.drained"
+    keep_stop_begun "keep.stop_begun"
+    keep_emptied "keep.emptied"
+    keep_word_left "keep.word_left"
+    front_begun "front.begun"
+    front_claimed "front.claimed"
+    front_accepting "front.accepting"
+    front_routes_set "front.routes_set"
+    front_told_of_swap "front.told_of_swap"
+}
+
+fn killed_at(point: &str) {
+    let (_, meanwhile, _) = POINTS.iter().find(|(name, _, _)| *name == point).unwrap();
+    match meanwhile {
+        Good | Prune => serve_dies(point, *meanwhile),
+        Bad => serve_dies_of_a_bad_version(point),
+        Recovery => serve_dies_again(point),
+        Keep => new_keeper_dies(point),
+        Drain => draining_keeper_dies(point),
+        Front => fronts_die(point),
+        Told => front_dies_at_a_swap(point),
+    }
+}
+
+/// An app with a build script, used by somebody.
+fn used(settings: &str) -> (Shop, Users) {
+    let shop = idle(settings);
+    let users = Users::of_any_version(shop.server.address());
+    (shop, users)
+}
+
+/// The same, used by nobody.
+fn idle(settings: &str) -> Shop {
+    let server = Server::start_with(settings, &["--listen", "127.0.0.1:0"]);
+    let shop = Shop::open_on(server, "v1", &[]);
+    shop.project.write(
+        "package.json",
+        r#"{"name": "fixture-http-port", "version": "1.0.0", "scripts": {"start": "node server.js", "build": "true"}}"#,
+    );
+    shop
+}
+
+/// Pushes, with the point armed, until somebody has died there. What the pusher has read comes later.
+fn push_to_death(shop: &Shop, point: &str) -> std::process::Child {
+    shop.server.kill_at(point);
+    let mut push = shop.project.push_command(&shop.repo, &["main"]);
+    let push = push.stderr(Stdio::piped()).spawn().unwrap();
+    until(&format!("somebody dies at {point}"), || {
+        shop.server.was_killed().then_some(())
+    });
+    push
+}
+
+fn start_again(shop: &mut Shop) {
+    let began = Instant::now();
+    shop.server.launch_again();
+    shop.server.assert_right();
+    eprintln!(
+        "right again {} ms after the start began",
+        began.elapsed().as_millis()
+    );
+}
+
+/// What the pusher read is so: `ok` and the commit is live, or it is not and the branch does not name it.
+fn told_the_truth(shop: &Shop, commit: &str, told: &Pushed) {
+    let live = shop.server.status("shop")["live"]["commit"] == commit;
+    if told.code == 0 {
+        assert!(live, "{}", told.text);
+    } else if !told.text.contains("the verdict is not known") {
+        assert!(!live, "{}", told.text);
+    }
+    assert_eq!(branch(&shop.repo) == commit, live);
+}
+
+fn goes_live_now(shop: &Shop, commit: &str) {
+    let again = shop.project.push(&shop.repo);
+    assert_eq!(again.code, 0, "{}", again.text);
+    assert_eq!(shop.server.status("shop")["live"]["commit"], commit);
+    assert_eq!(branch(&shop.repo), commit);
+}
+
+fn serve_dies(point: &str, meanwhile: While) {
+    let (mut shop, users) = used("keep_releases = 1\n");
+    if meanwhile == Prune {
+        shop.project.version("v1.1");
+        shop.project.push(&shop.repo).went_live();
+        shop.server.until_drained("shop");
+    }
+    let commit = shop.project.version("v2");
+    let push = push_to_death(&shop, point);
+    shop.server.await_death();
+    let told = pushed(&push.wait_with_output().unwrap());
+    start_again(&mut shop);
+    told_the_truth(&shop, &commit, &told);
+    goes_live_now(&shop, &commit);
+    users.finish().all_answered();
+}
+
+fn serve_dies_of_a_bad_version(point: &str) {
+    let (mut shop, users) = used("");
+    let first = branch(&shop.repo);
+    let good = shop.project.read("server.js");
+    shop.project.write("server.js", "process.exit(1);");
+    let bad = shop.project.version("v2");
+    let push = push_to_death(&shop, point);
+    shop.server.await_death();
+    let told = pushed(&push.wait_with_output().unwrap());
+    assert_eq!(told.code, 1, "{}", told.text);
+    start_again(&mut shop);
+    assert_eq!(branch(&shop.repo), first);
+    assert_ne!(first, bad);
+    shop.project.write("server.js", &good);
+    let commit = shop.project.version("v3");
+    goes_live_now(&shop, &commit);
+    users.finish().all_answered();
+}
+
+/// Killed in the middle of a swap, and then at each act of each start that follows, until there is nothing left to do.
+fn serve_dies_again(point: &str) {
+    let (mut shop, users) = used("");
+    let commit = shop.project.version("v2");
+    let push = push_to_death(&shop, "swap.published");
+    shop.server.await_death();
+    let told = pushed(&push.wait_with_output().unwrap());
+    for act in 1..=3 {
+        shop.server.kill_at(&format!("{point}:{act}"));
+        shop.server.launch_to_die();
+        assert!(shop.server.was_killed());
+    }
+    start_again(&mut shop);
+    told_the_truth(&shop, &commit, &told);
+    assert_eq!(shop.server.status("shop")["live"]["commit"], commit);
+    goes_live_now(&shop, &commit);
+    users.finish().all_answered();
+}
+
+fn new_keeper_dies(point: &str) {
+    let (shop, users) = used("");
+    let commit = shop.project.version("v2");
+    let push = push_to_death(&shop, point);
+    let told = pushed(&push.wait_with_output().unwrap());
+    shop.server.assert_right();
+    told_the_truth(&shop, &commit, &told);
+    goes_live_now(&shop, &commit);
+    users.finish().all_answered();
+}
+
+fn draining_keeper_dies(point: &str) {
+    let (shop, users) = used("");
+    let commit = shop.project.version("v2");
+    let push = push_to_death(&shop, point);
+    let told = pushed(&push.wait_with_output().unwrap());
+    told.went_live();
+    shop.server.until_drained("shop");
+    shop.server.assert_right();
+    told_the_truth(&shop, &commit, &told);
+    users.finish().all_answered();
+}
+
+/// Whoever comes while there is no front waits, and is answered by the next.
+fn fronts_die(point: &str) {
+    let shop = idle("");
+    shop.server.kill_at(point);
+    shop.server.kill_front();
+    let address = shop.server.address();
+    let waiting = std::thread::spawn(move || http::get(address, "/"));
+    until("a front dies where it was to", || {
+        shop.server.was_killed().then_some(())
+    });
+    // Only what the front had taken is lost with it.
+    let answer = waiting.join().unwrap();
+    if matches!(point, "front.begun" | "front.claimed") {
+        assert_eq!(answer.unwrap().status, 200);
+    }
+    until("the next front answers", || http::get(address, "/").ok());
+    let commit = shop.project.version("v2");
+    goes_live_now(&shop, &commit);
+}
+
+fn front_dies_at_a_swap(point: &str) {
+    let shop = idle("");
+    let commit = shop.project.version("v2");
+    let push = push_to_death(&shop, point);
+    pushed(&push.wait_with_output().unwrap()).went_live();
+    let answer = until("the next front answers", || {
+        http::get(shop.server.address(), "/").ok()
+    });
+    assert_eq!(answer.body, "version v2\n");
+    goes_live_now(&shop, &commit);
+}
