@@ -78,6 +78,11 @@ impl Client {
         }
     }
 
+    /// Whether somebody answers on the control socket.
+    pub async fn reaches(&self) -> bool {
+        UnixStream::connect(&self.socket).await.is_ok()
+    }
+
     /// Asks for something.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         read_json(self.send(Method::GET, path, &()).await?).await

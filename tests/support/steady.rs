@@ -60,7 +60,11 @@ impl Users {
     /// `/ticks`. Returns when each has had an answer.
     pub fn of(address: SocketAddr) -> Self {
         let mut users = Self::none();
-        users.add("fresh", Right::Same, Box::new(move || fresh(address)));
+        users.add(
+            "fresh",
+            Right::Same,
+            Box::new(move || fresh(address, "localhost")),
+        );
         let mut kept = None;
         let again = move || keep_alive(address, &mut kept);
         users.add("kept", Right::Same, Box::new(again));
@@ -86,8 +90,14 @@ impl Users {
 
     /// Only the user on fresh connections, who is content with any version.
     pub fn of_any_version(address: SocketAddr) -> Self {
+        Self::at(address, "localhost")
+    }
+
+    /// The same, at a host name.
+    pub fn at(address: SocketAddr, host: &'static str) -> Self {
         let mut users = Self::none();
-        users.add("fresh", Right::AnyVersion, Box::new(move || fresh(address)));
+        let ask = move || fresh(address, host);
+        users.add("fresh", Right::AnyVersion, Box::new(ask));
         users
     }
 
@@ -151,8 +161,8 @@ impl Tally {
     }
 }
 
-fn fresh(address: SocketAddr) -> io::Result<String> {
-    let answer = http::get(address, "/")?;
+fn fresh(address: SocketAddr, host: &str) -> io::Result<String> {
+    let answer = http::get_from(address, host, "/")?;
     if answer.status == 200 {
         Ok(answer.body)
     } else {

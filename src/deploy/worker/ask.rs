@@ -140,10 +140,14 @@ impl Worker {
             .live
             .as_ref()
             .filter(|live| live.commit == *commit && self.running.is_none())?;
-        Some(Answer::AlreadyLive {
-            release: live.release,
+        Some(self.already_live(live.release))
+    }
+
+    pub(super) fn already_live(&self, release: ReleaseNumber) -> Answer {
+        Answer::AlreadyLive {
+            release,
             urls: self.urls(),
-        })
+        }
     }
 
     /// What the deploy branch names. An unreadable repository is told in the log and looks like no branch.

@@ -25,7 +25,14 @@ impl Worker {
     pub(super) async fn met_by_gate(&self, commit: &CommitId, force: &Force) -> Option<Answer> {
         let (app, wanted, owned) = (self.app.clone(), commit.clone(), force.clone());
         match blocking(move || branch::check(&app, &wanted, &owned)).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(now)) => {
+                if let Some(live) = self.live.as_ref().filter(|live| live.commit == *commit)
+                    && now.as_ref() == Some(commit)
+                {
+                    // He has not heard the verdict, or somebody else was quicker.
+                    return Some(self.already_live(live.release));
+                }
+            }
             Ok(Err(refused)) => return Some(Answer::Refused(refused)),
             Err(error) => {
                 let reason = format!("failed to {}", with_causes(&error));
