@@ -5,7 +5,7 @@
 mod support;
 
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use nix::sys::signal::Signal;
 use support::invariants::branch;
@@ -164,4 +164,42 @@ fn a_server_that_stays_away_is_told_and_nothing_has_changed() {
     assert_eq!(branch(&shop.repo), first);
     shop.server.launch_again();
     shop.project.push(&shop.repo).went_live();
+}
+
+/// A restart of the app by the command line while the server is killed at this point, and what the command said.
+fn restart_killed_at(point: &str) -> (Shop, Output) {
+    let mut shop = Shop::open("v1");
+    shop.server.kill_at(point);
+    let mut restart = shop.server.command();
+    let restart = restart.args(["restart", "shop"]);
+    let restart = restart.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let restart = restart.spawn().unwrap();
+    shop.server.await_death();
+    shop.server.launch_again();
+    let output = restart.wait_with_output().unwrap();
+    (shop, output)
+}
+
+#[test]
+fn a_verb_that_is_watched_is_told_to_its_end_over_a_restart_of_the_server() {
+    let (shop, output) = restart_killed_at("swap.recorded");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for once in [
+        "the server has gone away; waiting until it is back",
+        "  health ",
+        "success: ",
+    ] {
+        assert_eq!(said.matches(once).count(), 1, "{once}: {said}");
+    }
+    assert_eq!(shop.server.status("shop")["live"]["generation"], 2);
+}
+
+#[test]
+fn a_verb_whose_deploy_did_not_outlive_the_server_is_told_so() {
+    let (shop, output) = restart_killed_at("health.known");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("error: ").count(), 1, "{said}");
+    assert_eq!(shop.server.status("shop")["live"]["generation"], 1);
 }

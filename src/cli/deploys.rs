@@ -7,9 +7,10 @@ use super::args::{Deploy, Logs, OneApp, Rollback};
 use super::exit::Exit;
 use super::say::{Failed, data, json, words};
 use super::table::table;
-use crate::control::types::{Cancelled, DeployCommit, Line, Releases, RollBack};
-use crate::control::{Client, Lines, Outcome, Viewer};
-use crate::report::Verdict;
+use super::told::Told;
+use crate::control::Client;
+use crate::control::types::{Cancelled, DeployCommit, Releases, RollBack};
+use crate::ids::AppName;
 
 pub(super) async fn releases(client: &Client, which: OneApp) -> Result<Exit, Failed> {
     let releases: Releases = client
@@ -43,47 +44,37 @@ pub(super) async fn releases(client: &Client, which: OneApp) -> Result<Exit, Fai
 }
 
 pub(super) async fn deploy(client: &Client, deploy: Deploy) -> Result<Exit, Failed> {
-    let path = format!("/v1/apps/{}/deploys", deploy.app);
-    told(
-        client,
-        Method::POST,
-        &path,
-        &DeployCommit {
-            revision: deploy.commit,
-        },
-        deploy.json,
-    )
-    .await
+    let body = DeployCommit {
+        revision: deploy.commit,
+    };
+    told(&deploy.app, deploy.json)
+        .until_verdict(client, Method::POST, "deploys", &body)
+        .await
 }
 
 pub(super) async fn roll_back(client: &Client, rollback: Rollback) -> Result<Exit, Failed> {
-    let path = format!("/v1/apps/{}/rollback", rollback.app);
     let wanted = RollBack {
         release: rollback.release,
     };
-    told(client, Method::POST, &path, &wanted, rollback.json).await
+    told(&rollback.app, rollback.json)
+        .until_verdict(client, Method::POST, "rollback", &wanted)
+        .await
 }
 
 pub(super) async fn restart(client: &Client, which: OneApp) -> Result<Exit, Failed> {
-    told(
-        client,
-        Method::POST,
-        &format!("/v1/apps/{}/restart", which.app),
-        &(),
-        which.json,
-    )
-    .await
+    told(&which.app, which.json)
+        .until_verdict(client, Method::POST, "restart", &())
+        .await
 }
 
 pub(super) async fn follow(client: &Client, which: OneApp) -> Result<Exit, Failed> {
-    told(
-        client,
-        Method::GET,
-        &format!("/v1/apps/{}/follow", which.app),
-        &(),
-        which.json,
-    )
-    .await
+    told(&which.app, which.json)
+        .until_verdict(client, Method::GET, "follow", &())
+        .await
+}
+
+fn told(app: &AppName, as_json: bool) -> Told<'_> {
+    Told { app, as_json }
 }
 
 pub(super) async fn cancel(client: &Client, which: OneApp) -> Result<Exit, Failed> {
@@ -111,14 +102,8 @@ pub(super) async fn cancel(client: &Client, which: OneApp) -> Result<Exit, Faile
 
 pub(super) async fn logs(client: &Client, logs: Logs) -> Result<Exit, Failed> {
     if let Some(number) = logs.deploy {
-        let path = format!(
-            "/v1/apps/{}/deploys/{number}/events?follow={}",
-            logs.app, logs.follow
-        );
-        // What was asked for is the record, and that is shown whatever the deploy came to.
-        return told(client, Method::GET, &path, &(), logs.json)
-            .await
-            .map(|_| Exit::Done);
+        let what = format!("deploys/{number}/events?follow={}", logs.follow);
+        return told(&logs.app, logs.json).as_recorded(client, &what).await;
     }
     let path = format!(
         "/v1/apps/{}/logs?lines={}&follow={}",
@@ -154,54 +139,4 @@ fn app_line(line: &str) -> String {
         text: word(),
     };
     serde_json::to_string(&line).expect("its keys are strings")
-}
-
-/// Has something done and shows what happens: words on stderr, or with `--json` the events on stdout.
-async fn told(
-    client: &Client,
-    method: Method,
-    path: &str,
-    body: &impl Serialize,
-    as_json: bool,
-) -> Result<Exit, Failed> {
-    let lines = client.lines(method, path, body).await?;
-    if as_json {
-        told_as_json(lines).await
-    } else {
-        told_in_words(lines).await
-    }
-}
-
-async fn told_in_words(lines: Lines) -> Result<Exit, Failed> {
-    let mut viewer = Viewer::new(lines);
-    while let Some(line) = viewer.next().await? {
-        words(&line);
-    }
-    Ok(match viewer.outcome() {
-        Outcome::Good => Exit::Done,
-        Outcome::Bad => Exit::Failed,
-        Outcome::Unknown => {
-            words("error: the server has gone away before there was a verdict");
-            Exit::Unreachable
-        }
-    })
-}
-
-async fn told_as_json(mut lines: Lines) -> Result<Exit, Failed> {
-    let mut exit = Exit::Done;
-    while let Some(line) = lines.next().await? {
-        match serde_json::from_str::<Line>(&line) {
-            Ok(Line::Refused { .. }) => exit = Exit::Failed,
-            Ok(Line::Event(event)) => match event.verdict() {
-                Some(Verdict::Failed | Verdict::Cancelled | Verdict::Superseded) => {
-                    exit = Exit::Failed;
-                }
-                Some(Verdict::Live) => exit = Exit::Done,
-                None => {}
-            },
-            Ok(Line::Note { .. } | Line::AlreadyLive { .. }) | Err(_) => {}
-        }
-        data(&line);
-    }
-    Ok(exit)
 }

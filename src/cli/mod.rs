@@ -15,6 +15,7 @@ mod setting;
 mod settings;
 mod ssh;
 mod table;
+mod told;
 
 use clap::{CommandFactory, Parser};
 

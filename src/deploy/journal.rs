@@ -3,6 +3,8 @@
 //! The file is the stream: a viewer that joins late, or after the end, reads the same lines. Where the file can't be
 //! written (a full disk) the events go on in memory, so that pushers still learn what happened.
 
+mod record;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,9 @@ use tokio::sync::watch;
 use crate::ids::{AppName, DeployNumber};
 use crate::report::{Event, EventKind, Phase, Verdict};
 use crate::time::now;
+
+pub(super) use record::last_events;
+pub use record::recorded;
 
 /// How far a journal has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,9 +56,7 @@ impl Journal {
 
     /// Goes on with the journal of a deploy that has ended, for what becomes known later. Not to be followed.
     pub(super) fn append(path: PathBuf, app: AppName, deploy: DeployNumber) -> Arc<Self> {
-        let file = File::options()
-            .append(true)
-            .open(&path)
+        let file = record::open_at_end(&path)
             .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "deploy log can't be opened again"))
             .ok();
         Self::of(file, path, app, deploy)

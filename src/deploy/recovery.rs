@@ -9,6 +9,7 @@ mod act;
 mod plan;
 mod prune;
 mod sight;
+mod untold;
 
 use std::sync::Arc;
 
@@ -48,7 +49,9 @@ pub(super) struct Found {
 pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetError> {
     let paths = site.layout.app(&app.name);
     end_strays(app, &paths).await;
-    look_and_act(site, app, &paths, plan::at_start).await
+    let found = look_and_act(site, app, &paths, plan::at_start).await?;
+    untold::tell(site, &app.name, &paths, site.urls(&app.hosts)).await;
+    Ok(found)
 }
 
 /// The same for an app whose worker holds `held`, and has nothing else to do just now.

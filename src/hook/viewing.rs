@@ -3,25 +3,16 @@
 use std::time::Duration;
 
 use hyper::Method;
-use tokio::time::{Instant, sleep};
 
 use super::output::PusherOutput;
 use crate::control::types::Push;
-use crate::control::{Client, ClientError, Outcome, Viewer};
+use crate::control::{Client, ClientError, GONE_AWAY, Outcome, Shown, Viewer};
 use crate::git::hooks::{Gate, Link};
 use crate::ids::AppName;
 use crate::push::{PushStage, Verbosity};
-use crate::time::limit_text;
 
 /// How long a pusher may take to read the last lines.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// How long a server that went away in the middle of a push is waited for.
-const AWAY_AT_MOST: Duration = Duration::from_secs(60);
-/// How often it is looked for.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// How often the pusher is told that it is.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// How a push ended, as far as its hook has learned.
 #[derive(Debug)]
@@ -41,12 +32,11 @@ pub(super) async fn hand_over(link: &Link, push: Push, output: &mut PusherOutput
         match client.lines(Method::POST, &path, &push).await {
             Ok(lines) => {
                 taken = true;
-                let viewer = Viewer::new(lines);
-                let viewer = match push.options.verbosity {
-                    Verbosity::Quiet => viewer.quiet(),
-                    Verbosity::Usual | Verbosity::Verbose => viewer,
+                let shown = match push.options.verbosity {
+                    Verbosity::Quiet => Shown::Important,
+                    Verbosity::Usual | Verbosity::Verbose => Shown::Everything,
                 };
-                if let Some(verdict) = show(viewer, output).await {
+                if let Some(verdict) = show(Viewer::new(lines, shown), output).await {
                     return verdict;
                 }
             }
@@ -54,8 +44,8 @@ pub(super) async fn hand_over(link: &Link, push: Push, output: &mut PusherOutput
             Err(ClientError::Unreachable { .. } | ClientError::Broken(_)) if taken => {}
             Err(error) => return unreachable(&error, output, push.stage, &link.app),
         }
-        output.line("the server has gone away; waiting until it is back");
-        if !is_back(&client, output).await {
+        output.line(GONE_AWAY);
+        if !client.is_back(|sign| output.line(sign)).await {
             return stays_away(link, output);
         }
     }
@@ -76,26 +66,6 @@ async fn show(mut viewer: Viewer, output: &mut PusherOutput) -> Option<Verdict> 
     let outcome = viewer.outcome();
     let reason = viewer.reason().map_or_else(String::new, str::to_owned);
     (outcome != Outcome::Unknown).then_some(Verdict { outcome, reason })
-}
-
-/// Returns when the server can be reached again, or false after [`AWAY_AT_MOST`].
-async fn is_back(client: &Client, output: &mut PusherOutput) -> bool {
-    let began = Instant::now();
-    let mut said = began;
-    while began.elapsed() < AWAY_AT_MOST {
-        sleep(LOOK_AGAIN).await;
-        if client.reaches().await {
-            return true;
-        }
-        if said.elapsed() >= SIGN_OF_LIFE {
-            said = Instant::now();
-            output.line(&format!(
-                "  … {} without the server",
-                limit_text(Duration::from_secs(began.elapsed().as_secs()))
-            ));
-        }
-    }
-    false
 }
 
 fn stays_away(link: &Link, output: &mut PusherOutput) -> Verdict {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::paths::GenerationPaths;
-use crate::process::child::{Signal, members};
+use crate::process::child::{Signal, in_group, members};
 use crate::process::identity::{Identity, PidFd};
 use crate::slot;
 
@@ -28,14 +28,15 @@ pub fn find(paths: &GenerationPaths, socket: &Path) -> Result<Vec<Identity>, Kee
     let mut found = holders(socket)?;
     let recorded = Processes::read(paths)?.map(|processes| processes.instances);
     let leaders = recorded.unwrap_or_default();
-    let living = leaders.iter().filter(|leader| leader.is_alive());
-    for pid in living.flat_map(|leader| members(leader.pid)) {
-        if let Ok(identity) = Identity::of(pid)
-            && !found.contains(&identity)
-        {
-            found.push(identity);
+    for leader in leaders {
+        let members = members_now(leader.pid);
+        // The group is the leader's only if the leader has had it all the while.
+        if leader.is_alive() {
+            found.extend(members);
         }
     }
+    found.sort_by_key(|identity| identity.pid);
+    found.dedup();
     Ok(found)
 }
 
@@ -51,10 +52,23 @@ fn holders(socket: &Path) -> Result<Vec<Identity>, KeepError> {
     };
     let wanted = PathBuf::from(format!("socket:[{inode}]"));
     let pids = read_dir("/proc").map_err(failed)?.flatten();
-    let holders = pids
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|&pid| holds(pid, &wanted));
-    Ok(holders.filter_map(|pid| Identity::of(pid).ok()).collect())
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(pids
+        .filter_map(|pid| identified(pid, |pid| holds(pid, &wanted)))
+        .collect())
+}
+
+fn members_now(group: u32) -> Vec<Identity> {
+    let pids = members(group).into_iter();
+    pids.filter_map(|pid| identified(pid, |pid| in_group(pid, group)))
+        .collect()
+}
+
+/// Who a process is, if it is one of ours. Which process has the pid is settled before it is looked at: another one
+/// that gets the pid afterwards is not who was identified, and no signal can reach it.
+fn identified(pid: u32, ours: impl Fn(u32) -> bool) -> Option<Identity> {
+    let identity = Identity::of(pid).ok()?;
+    ours(pid).then_some(identity)
 }
 
 fn holds(pid: u32, socket: &Path) -> bool {

@@ -13,7 +13,7 @@
 mod group;
 mod spawn;
 
-pub use group::{Ending, Group, describe_exit, members};
+pub use group::{Ending, Group, describe_exit, in_group, members};
 /// A signal, for [`Group::signal`].
 pub use nix::sys::signal::Signal;
 pub use spawn::{Detached, Output, Priority, Spawn, SpawnError};

@@ -16,8 +16,10 @@ use crate::control::types::{
 };
 use crate::deploy::branch::Refused as MayNot;
 use crate::deploy::fleet::{Fleet, PushAnswer, Pushed};
+use crate::deploy::journal;
 use crate::deploy::worker::Answer;
 use crate::ids::{AppName, DeployNumber};
+use crate::process::blocking;
 use crate::report::{Verdict, with_causes};
 
 pub(super) async fn releases(
@@ -218,7 +220,7 @@ pub(super) async fn events(
 /// What is recorded of a deploy.
 async fn recorded(fleet: &Fleet, app: &AppName, number: DeployNumber) -> Result<Response, Refused> {
     let path = fleet.site().layout.app(app).deploy_log(number);
-    match tokio::fs::read_to_string(&path).await {
+    match blocking(move || journal::recorded(&path)).await {
         Ok(text) => Ok(lines(futures_util::stream::iter([text]))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Refused::not_found(
             format!("find deploy {number} of `{app}`: there was none, or its log was pruned"),

@@ -165,10 +165,13 @@ pub fn members(group: u32) -> Vec<u32> {
     };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|&pid| {
-            Stat::read(pid).is_ok_and(|stat| stat.group == group.cast_signed() && !stat.is_dead())
-        })
+        .filter(|&pid| in_group(pid, group))
         .collect()
+}
+
+/// Whether a process belongs to a group and still runs.
+pub fn in_group(pid: u32, group: u32) -> bool {
+    Stat::read(pid).is_ok_and(|stat| stat.group == group.cast_signed() && !stat.is_dead())
 }
 
 /// How a program ended, in words: `exit code 2`, `killed by SIGKILL`.
