@@ -4,25 +4,13 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
-use support::{Project, Server, http, until};
+use support::steady::Users;
+use support::{Server, Shop, http, until};
 
-fn keeper_pid(server: &Server, app: &str) -> Pid {
-    let generation = &server.status(app)["live"]["generation"];
-    let record = server.run_dir(app).join(format!("g{generation}/keep.json"));
-    let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
-    Pid::from_raw(
-        record["keeper"]["pid"]
-            .as_i64()
-            .unwrap()
-            .try_into()
-            .unwrap(),
-    )
+fn keeper(server: &Server) -> Pid {
+    Pid::from_raw(server.keeper_pid("shop").cast_signed())
 }
 
 fn exists(pid: u32) -> bool {
@@ -31,36 +19,15 @@ fn exists(pid: u32) -> bool {
 
 #[test]
 fn a_killed_keeper_is_replaced_without_a_lost_request() {
-    let server = Server::start();
-    let repo = server.create("shop");
-    Project::tiny().push(&repo).went_live();
+    let Shop { server, .. } = Shop::open("v1");
     let orphan = server.instance_pids("shop")[0];
-
-    let (stop, asked) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU32::new(0)),
-    );
-    let client = {
-        let (stop, asked, address) = (Arc::clone(&stop), Arc::clone(&asked), server.address());
-        std::thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                let answer = http::get(address, "/").expect("every request is answered");
-                assert_eq!(answer.status, 200, "{answer:?}");
-                asked.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-    };
-    kill(keeper_pid(&server, "shop"), Signal::SIGKILL).unwrap();
+    let users = Users::of(server.address());
+    kill(keeper(&server), Signal::SIGKILL).unwrap();
     until("a fresh generation is live", || {
         (server.status("shop")["live"]["generation"] == 2).then_some(())
     });
+    users.finish().all_answered();
     until("the orphan is ended", || (!exists(orphan)).then_some(()));
-    let so_far = asked.load(Ordering::Relaxed);
-    until("requests go on", || {
-        (asked.load(Ordering::Relaxed) > so_far + 10).then_some(())
-    });
-    stop.store(true, Ordering::Relaxed);
-    client.join().unwrap();
     until("nothing of it is left", || {
         (!server.run_dir("shop").join("g1").exists()
             && !server.run_dir("shop").join("g1.sock").exists())
@@ -71,10 +38,8 @@ fn a_killed_keeper_is_replaced_without_a_lost_request() {
 
 #[test]
 fn keepers_and_server_killed_together_come_back_by_themselves() {
-    let mut server = Server::start();
-    let repo = server.create("shop");
-    Project::tiny().push(&repo).went_live();
-    let (keeper, orphan) = (keeper_pid(&server, "shop"), server.instance_pids("shop")[0]);
+    let Shop { mut server, .. } = Shop::open("v1");
+    let (keeper, orphan) = (keeper(&server), server.instance_pids("shop")[0]);
     server.end(Signal::SIGKILL);
     kill(keeper, Signal::SIGKILL).unwrap();
     assert_eq!(
@@ -83,8 +48,7 @@ fn keepers_and_server_killed_together_come_back_by_themselves() {
         "the front and the instances serve on"
     );
 
-    let again = server.same_address();
-    server.launch(&[&again[0], &again[1]]);
+    server.launch_again();
     until("the release is live again", || {
         (server.status("shop")["state"] == "live").then_some(())
     });

@@ -7,34 +7,13 @@ mod support;
 use std::fs::read_link;
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use support::invariants::processes_of;
 use support::processes::sockets_of;
-use support::steady::{TICKING_SERVER, Users};
-use support::{Project, Server, http, until};
-
-/// The processes of an installation whose pid and arguments are like this.
-fn pids_of(server: &Server, like: impl Fn(&str) -> bool) -> Vec<u32> {
-    let lines = processes_of(server.home());
-    let lines = lines.iter().filter(|line| like(line));
-    lines
-        .map(|line| line.split(' ').next().unwrap().parse().unwrap())
-        .collect()
-}
-
-fn front_pids(server: &Server) -> Vec<u32> {
-    pids_of(server, |line| line.contains(" front --control "))
-}
-
-fn deploy(server: &Server) {
-    let repo = server.create("shop");
-    let project = Project::tiny();
-    project.write("server.js", TICKING_SERVER);
-    project.version("v1");
-    project.push(&repo).went_live();
-}
+use support::steady::Users;
+use support::{Server, Shop, http, until};
 
 /// The inodes of a listener: every descriptor for it has the same one.
 fn inode(listener: &TcpListener) -> String {
@@ -51,7 +30,7 @@ fn the_front_listens_on_the_socket_that_was_passed_and_apps_never_have_it() {
     let mut server = Server::prepare("listen = [\"127.0.0.1:1\"]\n");
     server.launch_with_socket(&socket, &[]);
     assert_eq!(server.address(), socket.local_addr().unwrap());
-    deploy(&server);
+    let Shop { server, .. } = Shop::open_on(server, "v1", &[]);
     assert_eq!(
         http::get(server.address(), "/").unwrap().body,
         "version v1\n"
@@ -62,10 +41,10 @@ fn the_front_listens_on_the_socket_that_was_passed_and_apps_never_have_it() {
         let mut holding = pids.into_iter();
         holding.any(|pid| sockets_of(pid).contains(&public))
     };
-    assert!(holders(front_pids(&server)), "the front has the socket");
+    assert!(holders(server.front_pids()), "the front has the socket");
     assert!(holders(vec![server.pid()]), "serve keeps it");
-    let known = [front_pids(&server), vec![server.pid()]].concat();
-    let mut pids = pids_of(&server, |_| true);
+    let known = [server.front_pids(), vec![server.pid()]].concat();
+    let mut pids = server.pids_like(|_| true);
     pids.retain(|pid| !known.contains(pid));
     assert!(pids.len() >= 2, "a keeper and an instance run: {pids:?}");
     assert!(
@@ -79,8 +58,8 @@ fn a_restart_with_the_same_passed_socket_keeps_the_front_and_loses_nothing() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut server = Server::prepare("");
     server.launch_with_socket(&socket, &[]);
-    deploy(&server);
-    let fronts = front_pids(&server);
+    let Shop { mut server, .. } = Shop::open_on(server, "v1", &[]);
+    let fronts = server.front_pids();
     let users = Users::of(server.address());
     for _ in 0..3 {
         server.end(Signal::SIGTERM);
@@ -88,43 +67,50 @@ fn a_restart_with_the_same_passed_socket_keeps_the_front_and_loses_nothing() {
         assert_eq!(server.address(), socket.local_addr().unwrap());
     }
     users.finish().all_answered();
-    assert_eq!(front_pids(&server), fronts);
+    assert_eq!(server.front_pids(), fronts);
 }
 
 #[test]
-fn after_an_upgrade_a_front_of_the_new_build_takes_over_and_loses_nothing() {
+fn after_an_upgrade_front_and_keepers_follow_and_nothing_is_lost() {
     let mut server = Server::prepare("");
     server.upgrade_binary();
     server.launch(&["--listen", "127.0.0.1:0"]);
-    deploy(&server);
-    let before = front_pids(&server);
-    let instances = server.instance_pids("shop");
-    let users = Users::of(server.address());
+    let mut shop = Shop::open_on(server, "v1", &[]);
+    let before = shop.server.front_pids();
+    let instances = shop.server.instance_pids("shop");
+    let users = Users::of(shop.server.address());
 
-    let again = server.same_address();
-    server.upgrade_binary();
-    server.end(Signal::SIGTERM);
-    server.launch(&[&again[0], &again[1]]);
+    shop.server.upgrade_binary();
+    shop.server.end(Signal::SIGTERM);
+    shop.server.launch_again();
     // The old one stays for the user who listens without an end.
     let fresh = until("a new front runs beside the old one", || {
-        let now = front_pids(&server);
+        let now = shop.server.front_pids();
         now.iter().find(|pid| !before.contains(pid)).copied()
     });
     until("the new front serves", || {
         let stat = sockets_of(fresh).len();
-        (stat > 0 && http::get(server.address(), "/").is_ok()).then_some(())
+        (stat > 0 && http::get(shop.server.address(), "/").is_ok()).then_some(())
     });
-    let program = read_link(format!("/proc/{fresh}/exe")).unwrap();
-    assert_eq!(program, server.home().join("handover"));
-    assert_eq!(
-        server.instance_pids("shop"),
-        instances,
-        "the app is the same"
-    );
+    let installed = shop.server.home().join("handover");
+    assert_eq!(program_of(fresh), installed);
+    assert_eq!(shop.server.instance_pids("shop"), instances);
     users.finish().all_answered();
     until("the old front has gone with its last user", || {
-        (front_pids(&server) == [fresh]).then_some(())
+        (shop.server.front_pids() == [fresh]).then_some(())
     });
+
+    assert_ne!(program_of(shop.server.keeper_pid("shop")), installed);
+    let users = Users::of_any_version(shop.server.address());
+    shop.project.version("v2");
+    shop.project.push(&shop.repo).went_live();
+    assert_eq!(program_of(shop.server.keeper_pid("shop")), installed);
+    users.finish().all_answered();
+}
+
+/// The file that a process runs; one whose name is gone has another one.
+fn program_of(pid: u32) -> PathBuf {
+    read_link(format!("/proc/{pid}/exe")).unwrap()
 }
 
 #[test]

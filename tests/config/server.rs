@@ -14,6 +14,7 @@ fn the_servers_defaults_are_the_documented_ones() {
     assert_eq!(settings.keep_releases, 5);
     let pauses = [5, 30, 120, 600, 1800].map(std::time::Duration::from_secs);
     assert_eq!(settings.webhook_retry, pauses);
+    assert_eq!(settings.look_every, std::time::Duration::from_secs(60));
     assert_eq!(settings.authorized_keys, None);
     let host = "shop.example.com".parse().unwrap();
     assert_eq!(settings.url(&host), None);
@@ -30,6 +31,7 @@ builds = 3
 public_url = "https://{host}"
 keep_releases = 2
 webhook_retry = ["1s", "1s", "1m"]
+look_every = "5s"
 [logs]
 max_bytes = 65536
 files = 1
@@ -40,6 +42,7 @@ files = 1
     assert!(!settings.front);
     let pauses = [1, 1, 60].map(std::time::Duration::from_secs);
     assert_eq!(settings.webhook_retry, pauses);
+    assert_eq!(settings.look_every, std::time::Duration::from_secs(5));
     assert_eq!(settings.front_group.as_deref(), Some("www-data"));
     assert_eq!(settings.parallel_builds(), 3);
     assert_eq!(
@@ -82,6 +85,10 @@ fn the_servers_mistakes_are_told_with_the_path_of_the_file() {
         (
             "webhook_retry = \"1s\"",
             "`webhook_retry`: this is text; write a list, as webhook_retry = [\"…\"]",
+        ),
+        (
+            "look_every = \"10ms\"",
+            "`look_every`: `10ms` is out of range; 100 ms to 24 h are allowed",
         ),
         (
             "[logs]\nmax_bytes = 1",

@@ -63,10 +63,11 @@ pub fn wrong(server: &Server) -> Vec<String> {
             status: app,
             database: &database,
             run: server.run_dir(name),
-            releases: server.app_dir(name).join("releases"),
+            dir: server.app_dir(name),
         };
         let found = [
             one.deploys(),
+            one.records(),
             one.live(),
             one.generations(),
             one.directories(),
@@ -88,7 +89,7 @@ struct One<'a> {
     status: &'a Value,
     database: &'a Connection,
     run: PathBuf,
-    releases: PathBuf,
+    dir: PathBuf,
 }
 
 impl One<'_> {
@@ -105,6 +106,20 @@ impl One<'_> {
              WHERE app = ?1 AND (state IN ('waiting', 'running') OR ended_at IS NULL)",
         );
         open.iter().map(|text| format!("deploy {text}")).collect()
+    }
+
+    /// Whoever reads the record of a deploy learns how it has ended.
+    fn records(&self) -> Vec<String> {
+        let ended = self.rows(
+            "SELECT CAST(number AS TEXT) FROM deploys WHERE app = ?1 AND ended_at IS NOT NULL",
+        );
+        let untold = ended.iter().filter(|number| {
+            let record = self.dir.join(format!("logs/deploy-{number}.jsonl"));
+            std::fs::read_to_string(record).is_ok_and(|text| !text.lines().any(is_end))
+        });
+        untold
+            .map(|number| format!("the record of deploy {number} has no end"))
+            .collect()
     }
 
     /// One release is live, the branch names it, and `live.sock` leads to an app that answers.
@@ -176,11 +191,11 @@ impl One<'_> {
         for number in generations {
             names.extend([format!("g{number}"), format!("g{number}.sock")]);
         }
+        let there = names_in(&self.dir.join("releases"));
         let mut wrong = Vec::new();
-        if names_in(&self.releases) != releases {
+        if there != releases {
             wrong.push(format!(
-                "releases {releases:?} are remembered, and {:?} are there",
-                names_in(&self.releases)
+                "releases {releases:?} are remembered, and {there:?} are there"
             ));
         }
         let strange: Vec<_> = names_in(&self.run).difference(&names).cloned().collect();
@@ -189,6 +204,11 @@ impl One<'_> {
         }
         wrong
     }
+}
+
+fn is_end(line: &str) -> bool {
+    let event = serde_json::from_str::<Value>(line).unwrap_or_default();
+    ["live", "failed", "superseded"].contains(&event["event"].as_str().unwrap_or_default())
 }
 
 fn names_in(dir: &Path) -> BTreeSet<String> {

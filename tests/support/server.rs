@@ -229,11 +229,27 @@ impl Server {
 
     /// The processes of the front.
     pub fn front_pids(&self) -> Vec<u32> {
+        self.pids_like(|line| line.contains(" front --control "))
+    }
+
+    /// The processes of this installation whose pid and arguments are like this.
+    pub fn pids_like(&self, like: impl Fn(&str) -> bool) -> Vec<u32> {
         let ours = processes_of(self.home()).into_iter();
-        let fronts = ours.filter(|line| line.contains(" front --control "));
-        fronts
+        ours.filter(|line| like(line))
             .map(|line| line.split(' ').next().unwrap().parse().unwrap())
             .collect()
+    }
+
+    /// The keeper of what is live of an app.
+    pub fn keeper_pid(&self, app: &str) -> u32 {
+        let generation = &self.status(app)["live"]["generation"];
+        let record = self.run_dir(app).join(format!("g{generation}/keep.json"));
+        let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+        record["keeper"]["pid"]
+            .as_u64()
+            .unwrap()
+            .try_into()
+            .unwrap()
     }
 
     /// Ends the front as an accident would.
