@@ -57,7 +57,11 @@ pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetE
 /// The same for an app whose worker holds `held`, and has nothing else to do just now.
 pub(super) async fn mend(site: &Arc<Site>, app: &App, held: &Held) -> Result<Found, FleetError> {
     let paths = site.layout.app(&app.name);
-    look_and_act(site, app, &paths, |sight| plan::in_passing(sight, held)).await
+    let found = look_and_act(site, app, &paths, |sight| plan::in_passing(sight, held)).await?;
+    if !found.mended.is_empty() {
+        untold::tell(site, &app.name, &paths, site.urls(&app.hosts)).await;
+    }
+    Ok(found)
 }
 
 async fn look_and_act(
