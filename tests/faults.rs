@@ -13,6 +13,9 @@ mod bench;
 #[path = "faults/shim.rs"]
 #[allow(unreachable_pub)]
 mod shim;
+#[path = "faults/strace.rs"]
+#[allow(unreachable_pub)]
+mod strace;
 #[path = "faults/sweep.rs"]
 #[allow(unreachable_pub)]
 mod sweep;
@@ -21,6 +24,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bench::Bench;
 use shim::{Call, How};
+use strace::{Counts, Strace};
+use support::{skip, trace};
 use sweep::Fault;
 
 /// How many of each way to go wrong.
@@ -39,6 +44,26 @@ fn a_call_fails() {
 #[test]
 fn the_disk_is_full_for_a_call() {
     sample(How::Full);
+}
+
+/// What the preloaded library counts is all that there is.
+#[test]
+fn strace_sees_the_same_calls() {
+    if let Some(why) = trace::impossible() {
+        return skip(&why);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::open();
+    let strace = Strace::attach(dir.path(), &bench.processes());
+    let mut counted = Counts::new();
+    for call in bench.calls() {
+        let key = (call.role().to_owned(), call.kind().to_owned());
+        *counted.entry(key).or_default() += 1;
+    }
+    let seen = strace.finish(bench.shim_dir().to_str().unwrap());
+    eprintln!("{seen:#?}");
+    counted.retain(|(role, _), _| role != "front");
+    assert_eq!(counted, seen);
 }
 
 /// For `scripts/faults`.

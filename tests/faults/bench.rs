@@ -1,10 +1,11 @@
 //! An app in use, and one deploy of it in which one call goes wrong.
 
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use super::shim::{Call, How, Shim};
-use crate::support::invariants::branch;
+use crate::support::invariants::{branch, processes_of};
 use crate::support::project::pushed;
 use crate::support::{Pushed, Server, Shop, Visitor, until};
 
@@ -64,8 +65,19 @@ impl Bench {
         self.shim.calls().split_off(before)
     }
 
-    pub fn server(&self) -> &Server {
-        &self.shop.server
+    /// The processes that make them, with their roles.
+    pub fn processes(&self) -> Vec<(u32, &'static str)> {
+        let home = self.shop.server.home();
+        let ours = processes_of(home).into_iter();
+        let keepers = ours.filter(|line| line.contains(" keep --dir "));
+        let pid = |line: String| line.split(' ').next().unwrap().parse().unwrap();
+        let keepers = keepers.map(|line| (pid(line), "keep"));
+        keepers.chain([(self.shop.server.pid(), "serve")]).collect()
+    }
+
+    /// The directory of what is preloaded.
+    pub fn shim_dir(&self) -> &Path {
+        self.shim.dir()
     }
 
     /// The state can't be relied on any more.
@@ -101,38 +113,44 @@ impl Bench {
 
     /// One deploy in which this call goes wrong. Panics where anything is not as it has to be.
     pub fn fault(&mut self, call: &Call, how: How) -> End {
-        let visitor = Visitor::arrive(self.shop.server.address());
         let log = self.shop.server.log().len();
         let (version, commit) = self.next_version();
+        let visitor = Visitor::arrive(self.shop.server.address());
         self.shim.arm(call, how);
         let told = self.push();
         self.settle();
         self.shim.disarm();
         self.look_after_serve();
         self.shop.server.assert_right();
-        let hit = self.shim.hit().is_some();
         let live = self.told_the_truth(&commit, &told);
+        let answers = visitor.leave_satisfied();
+        let answered = answers
+            .iter()
+            .any(|answer| answer.body == format!("version {version}\n"));
+        assert!(
+            live || !answered,
+            "what was rejected has answered: {}",
+            told.text
+        );
+        self.the_next_push_works(&commit, live);
+        let log = self.shop.server.log().split_off(log);
+        assert!(!log.contains("panicked at"), "somebody panicked");
+        match (self.shim.hit(), live) {
+            (None, _) => End::NotReached,
+            (Some(_), true) => End::Live,
+            (Some(_), false) => End::Rejected,
+        }
+    }
+
+    /// What was rejected may be pushed again; if it was not, what comes after it.
+    fn the_next_push_works(&mut self, commit: &str, live: bool) {
+        let visitor = Visitor::arrive(self.shop.server.address());
         if live {
             self.next_push_works();
         } else {
-            self.goes_live(&commit);
+            self.goes_live(commit);
         }
-        let answers = visitor.leave_satisfied();
-        let answered = |version: &str| {
-            let body = format!("version {version}\n");
-            answers.iter().any(|answer| answer.body == body)
-        };
-        assert!(
-            live || !answered(&version),
-            "a version that was rejected has answered"
-        );
-        let log = self.shop.server.log().split_off(log);
-        assert!(!log.contains("panicked at"), "{log}");
-        match (hit, live) {
-            (false, _) => End::NotReached,
-            (true, true) => End::Live,
-            (true, false) => End::Rejected,
-        }
+        visitor.leave_satisfied();
     }
 
     /// Pushes; whenever `serve` dies, it is started again.

@@ -111,6 +111,10 @@ impl Shim {
         Self { dir, control }
     }
 
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -46,14 +46,15 @@ pub fn run(faults: Vec<Fault>, jobs: usize) -> Results {
 }
 
 fn work(queue: &Mutex<VecDeque<Fault>>, results: &Mutex<Results>) {
-    let mut bench = Bench::open();
+    let mut bench = None;
     loop {
         let Some(fault) = queue.lock().unwrap().pop_front() else {
             return;
         };
         let (call, how) = &fault;
+        let on = bench.get_or_insert_with(Bench::open);
         let began = Instant::now();
-        let end = catch_unwind(AssertUnwindSafe(|| bench.fault(call, *how)));
+        let end = catch_unwind(AssertUnwindSafe(|| on.fault(call, *how)));
         match end {
             Ok(end) => {
                 eprintln!(
@@ -64,10 +65,10 @@ fn work(queue: &Mutex<VecDeque<Fault>>, results: &Mutex<Results>) {
             }
             Err(panic) => {
                 let words = words(panic.as_ref());
-                let log = bench.give_up();
+                let log = on.give_up();
                 eprintln!("{how} at {call}: FAILED: {words}\n{log}\n----");
                 results.lock().unwrap().failures.push((fault, words));
-                bench = Bench::open();
+                bench = None;
             }
         }
     }
