@@ -1,8 +1,9 @@
 //! An app in use, and one deploy of it in which one call goes wrong.
 
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
 
 use super::shim::{Call, How, Shim};
 use crate::support::invariants::{branch, processes_of};
@@ -65,6 +66,15 @@ impl Bench {
         self.shim.calls().split_off(before)
     }
 
+    /// The app, for tests that do more with it.
+    pub fn shop(&self) -> &Shop {
+        &self.shop
+    }
+
+    pub fn shim(&self) -> &Shim {
+        &self.shim
+    }
+
     /// The processes that make them, with their roles.
     pub fn processes(&self) -> Vec<(u32, &'static str)> {
         let home = self.shop.server.home();
@@ -73,11 +83,6 @@ impl Bench {
         let pid = |line: String| line.split(' ').next().unwrap().parse().unwrap();
         let keepers = keepers.map(|line| (pid(line), "keep"));
         keepers.chain([(self.shop.server.pid(), "serve")]).collect()
-    }
-
-    /// The directory of what is preloaded.
-    pub fn shim_dir(&self) -> &Path {
-        self.shim.dir()
     }
 
     /// The state can't be relied on any more.
@@ -111,8 +116,29 @@ impl Bench {
         status["live"]["commit"].as_str().unwrap().to_owned()
     }
 
-    /// One deploy in which this call goes wrong. Panics where anything is not as it has to be.
+    /// One deploy in which this call goes wrong, and the next. Panics where anything is not as it has to be.
     pub fn fault(&mut self, call: &Call, how: How) -> End {
+        let (commit, end) = self.deploy_with(call, how);
+        self.the_next_push_works(&commit);
+        end
+    }
+
+    /// The same, with a start of `serve` at once after the push.
+    pub fn fault_then_restart(&mut self, call: &Call, how: How) -> End {
+        let (_, commit) = self.next_version();
+        self.shim.arm(call, how);
+        let told = self.push();
+        self.shop.server.end(Signal::SIGKILL);
+        self.shim.disarm();
+        self.shop.server.launch_again();
+        self.shop.server.assert_right();
+        let live = self.told_the_truth(&commit, &told);
+        self.the_next_push_works(&commit);
+        self.end(live)
+    }
+
+    /// One deploy in which this call goes wrong: its commit, and its end.
+    pub fn deploy_with(&mut self, call: &Call, how: How) -> (String, End) {
         let log = self.shop.server.log().len();
         let (version, commit) = self.next_version();
         let visitor = Visitor::arrive(self.shop.server.address());
@@ -124,17 +150,18 @@ impl Bench {
         self.shop.server.assert_right();
         let live = self.told_the_truth(&commit, &told);
         let answers = visitor.leave_satisfied();
-        let answered = answers
-            .iter()
-            .any(|answer| answer.body == format!("version {version}\n"));
+        let body = format!("version {version}\n");
         assert!(
-            live || !answered,
+            live || answers.iter().all(|answer| answer.body != body),
             "what was rejected has answered: {}",
             told.text
         );
-        self.the_next_push_works(&commit, live);
         let log = self.shop.server.log().split_off(log);
         assert!(!log.contains("panicked at"), "somebody panicked");
+        (commit, self.end(live))
+    }
+
+    fn end(&self, live: bool) -> End {
         match (self.shim.hit(), live) {
             (None, _) => End::NotReached,
             (Some(_), true) => End::Live,
@@ -143,9 +170,9 @@ impl Bench {
     }
 
     /// What was rejected may be pushed again; if it was not, what comes after it.
-    fn the_next_push_works(&mut self, commit: &str, live: bool) {
+    fn the_next_push_works(&mut self, commit: &str) {
         let visitor = Visitor::arrive(self.shop.server.address());
-        if live {
+        if self.live() == commit {
             self.next_push_works();
         } else {
             self.goes_live(commit);

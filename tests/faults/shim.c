@@ -36,10 +36,12 @@ struct control {
 	int error; /* what the call fails with; 0: SIGKILL */
 	_Atomic int left; /* of the calls that are meant, the one that is hit */
 	_Atomic int hit; /* the process that was hit */
-	char pad[48];
+	_Atomic int begun; /* whether calls are counted yet */
+	char pad[44];
 	char home[192]; /* left out of the names */
 	char log[256]; /* where calls are recorded */
 	char wanted[LONGEST];
+	char after[LONGEST]; /* calls are counted from this one on; where there is none, from the first on */
 };
 
 static struct control *control;
@@ -149,6 +151,11 @@ static int hit(struct text *text)
 {
 	if (atomic_load(&control->mode) == RECORD) {
 		record(text);
+		return 0;
+	}
+	if (!atomic_load(&control->begun)) {
+		if (strcmp(text->at, control->after) == 0)
+			atomic_store(&control->begun, 1);
 		return 0;
 	}
 	if (strcmp(text->at, control->wanted) != 0 || atomic_fetch_sub(&control->left, 1) != 1)

@@ -49,6 +49,8 @@ pub struct Call {
     pub name: String,
     /// From 1.
     pub nth: usize,
+    /// Counted from after this one on, where that is said.
+    pub after: Option<&'static str>,
 }
 
 impl Call {
@@ -73,10 +75,12 @@ impl fmt::Display for Call {
 const MODE: u64 = 0;
 const LEFT: u64 = 8;
 const HIT: u64 = 12;
+const BEGUN: u64 = 16;
 const HOME: u64 = 64;
 const LOG: u64 = 256;
 const WANTED: u64 = 512;
-const SIZE: usize = 512 + 1024;
+const AFTER: u64 = 512 + 1024;
+const SIZE: usize = 512 + 2 * 1024;
 
 const OFF: i32 = 0;
 const RECORD: i32 = 1;
@@ -162,6 +166,8 @@ impl Shim {
         self.set(LEFT - 4, how.error());
         self.set(LEFT, i32::try_from(call.nth).unwrap());
         self.set(HIT, 0);
+        self.set_text(AFTER, call.after.unwrap_or_default());
+        self.set(BEGUN, i32::from(call.after.is_none()));
         self.set(MODE, ARMED);
     }
 
@@ -184,8 +190,11 @@ impl Shim {
             .map(|line| {
                 let nth = times.entry(line).or_default();
                 *nth += 1;
-                let (name, nth) = (line.to_owned(), *nth);
-                Call { name, nth }
+                Call {
+                    name: line.to_owned(),
+                    nth: *nth,
+                    after: None,
+                }
             })
             .collect()
     }

@@ -81,7 +81,8 @@ impl Strace {
     /// Returns as soon as every thread of these is watched. The log goes to the directory.
     pub fn attach(dir: &Path, processes: &[(u32, &'static str)]) -> Self {
         let log = dir.join("strace.log");
-        let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
+        // With the mark, a call that this strace does not know is none.
+        let names: Vec<String> = KINDS.iter().map(|(name, _)| format!("?{name}")).collect();
         let mut command = Command::new("strace");
         command.args(["-f", "-y", "-s", "4096", "-e"]);
         command.arg(format!("trace={}", names.join(",")));
