@@ -69,21 +69,31 @@ impl Ended {
     /// Ends instances whose keeper was killed, for which `patience` stands in place of the author's drain limit.
     pub(super) async fn retire_orphans(&self, patience: Option<Duration>) -> (u64, Took) {
         let began = Instant::now();
-        let spec = self.paths.generation(self.generation).spec();
-        let spec = blocking(move || Spec::read(&spec)).await;
-        let (limit, stop) =
-            spec.map_or(DEFAULT_LIMITS, |spec| (spec.drain_limit, spec.stop_timeout));
-        let socket = self.paths.generation_socket(self.generation);
-        let paths = self.paths.generation(self.generation);
-        let patience = patience.unwrap_or(limit);
-        let forced = match orphans::retire(&paths, &socket, patience, stop).await {
-            Ok(forced) => forced,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(app = %self.app, generation = %self.generation, error, "orphans can't be ended");
-                0
-            }
-        };
+        let forced = end_orphans(&self.app, &self.paths, self.generation, patience).await;
         (forced, Took(began.elapsed()))
+    }
+}
+
+/// The same for any generation; gives how many connections were ended by force.
+pub(super) async fn end_orphans(
+    app: &AppName,
+    paths: &AppPaths,
+    generation: GenerationNumber,
+    patience: Option<Duration>,
+) -> u64 {
+    let (socket, own) = (
+        paths.generation_socket(generation),
+        paths.generation(generation),
+    );
+    let spec = own.spec();
+    let spec = blocking(move || Spec::read(&spec)).await;
+    let (limit, stop) = spec.map_or(DEFAULT_LIMITS, |spec| (spec.drain_limit, spec.stop_timeout));
+    match orphans::retire(&own, &socket, patience.unwrap_or(limit), stop).await {
+        Ok(forced) => forced,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(%app, %generation, error, "orphans can't be ended");
+            0
+        }
     }
 }

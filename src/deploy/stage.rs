@@ -10,6 +10,7 @@ use super::journal::Journal;
 use super::launch::Live;
 use super::pipeline::Order;
 use super::recovery;
+use super::retire::end_orphans;
 use super::site::Site;
 use crate::build;
 use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
@@ -203,6 +204,10 @@ impl Stage {
         let traces = std::mem::take(&mut self.traces);
         if let Some(keeper) = &traces.keeper {
             stop_keeper(keeper).await;
+        }
+        if let Some(generation) = traces.generation {
+            // Where the keeper was killed, its instances are still there.
+            end_orphans(self.app(), &self.paths, generation, Some(Duration::ZERO)).await;
         }
         kill_point("undo.keeper_stopped");
         let (paths, app, database) = (

@@ -71,7 +71,7 @@ pub(super) enum Message {
     /// What a keeper had left is cleared away.
     Buried(GenerationNumber),
     /// It is time to look whether everything is as it should be.
-    Mend,
+    Mend(mend::Look),
     /// A generation has proved itself, or has not.
     TrialOver(GenerationNumber, trial::Verdict),
     /// It is time to start a lost generation again.
@@ -188,6 +188,7 @@ pub(super) struct Worker {
     /// The commit whose deploy failed last: it is not tried again just because the branch still names it.
     refused: Option<CommitId>,
     revive_after: Duration,
+    mend_after: Duration,
     stopping: Option<oneshot::Sender<()>>,
     inbox: mpsc::UnboundedReceiver<Message>,
     me: mpsc::WeakUnboundedSender<Message>,
@@ -211,6 +212,7 @@ impl Worker {
             trial: None,
             refused: None,
             revive_after: REVIVE_AFTER,
+            mend_after: mend::MEND_AFTER,
             stopping: None,
             inbox,
             me: sender.downgrade(),
@@ -257,8 +259,9 @@ impl Worker {
                 Message::KeeperGone(generation) => self.keeper_gone(generation).await,
                 Message::Buried(generation) => {
                     self.burying.remove(&generation);
+                    self.mend_soon();
                 }
-                Message::Mend => self.mend().await,
+                Message::Mend(look) => self.mend_for(look).await,
                 Message::TrialOver(generation, verdict) => {
                     self.trial_over(generation, verdict).await;
                 }
@@ -352,7 +355,7 @@ impl Worker {
     }
 
     /// A deploy that waited does not get its turn.
-    async fn end_waiting(&self, journal: &Journal, failure: Failure) {
+    async fn end_waiting(&mut self, journal: &Journal, failure: Failure) {
         let state = DeployState::Failed {
             phase: failure.phase,
             cause: failure.cause.clone(),

@@ -4,6 +4,9 @@
 //! point's name, the file is removed and the process ends. So it happens once, in whichever process comes there first.
 //! `name:3` means the third passing.
 
+use std::env::var_os;
+use std::ffi::OsString;
+
 /// Names the file.
 pub const VARIABLE: &str = "HANDOVER_KILL_AT";
 
@@ -16,10 +19,16 @@ pub fn kill_point(name: &str) {
     let _ = name;
 }
 
-/// What a process of ours that begins with an empty environment is given, so that it has its points, too.
-pub fn passed_on() -> Option<(&'static str, std::ffi::OsString)> {
-    let file = cfg!(debug_assertions).then(|| std::env::var_os(VARIABLE));
-    file.flatten().map(|file| (VARIABLE, file))
+/// Names what makes single calls fail (`tests/faults/`), which is preloaded.
+const FAULTS: [&str; 2] = ["HANDOVER_FAULTS", "LD_PRELOAD"];
+
+/// What a process of ours that begins with an empty environment is given, so that it has its points and faults, too.
+pub fn passed_on() -> impl Iterator<Item = (&'static str, OsString)> {
+    let faults = FAULTS.iter().filter(|_| var_os(FAULTS[0]).is_some());
+    let names = [VARIABLE].into_iter().chain(faults.copied());
+    names
+        .filter(|_| cfg!(debug_assertions))
+        .filter_map(|name| Some((name, var_os(name)?)))
 }
 
 #[cfg(debug_assertions)]

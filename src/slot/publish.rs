@@ -81,9 +81,10 @@ fn point(name: &Path, target: &Path) -> Result<(), SlotError> {
         kill_point("publish.linked");
         rename(&staging, name)
     });
-    // rename(2) between two names of one file does nothing at all and leaves both.
-    let swept = ignore_missing(remove_file(&staging));
-    pointed.and(swept).map_err(|source| SlotError::Point {
+    // rename(2) between two names of one file does nothing at all and leaves both. That this one stays undoes nothing
+    // of what the rename has done; `sweep` tries again.
+    let _ = remove_file(&staging);
+    pointed.map_err(|source| SlotError::Point {
         name: name.to_owned(),
         target: target.to_owned(),
         source,

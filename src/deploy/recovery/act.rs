@@ -13,7 +13,7 @@ use crate::deploy::site::Site;
 use crate::deploy::stage::stop_keeper;
 use crate::deploy::told;
 use crate::deploy::trial;
-use crate::git::Repo;
+use crate::git::{GitError, Repo};
 use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
@@ -127,13 +127,16 @@ impl Hand<'_> {
             .await
     }
 
-    async fn end_well(&self, swapped: Swapped) -> Result<(), StateError> {
+    /// Not before the branch has followed: a deploy that is at its end is not looked at again.
+    async fn end_well(&self, swapped: Swapped) -> Result<(), FleetError> {
+        let read = self.write(move |database, name| database.deploy(name, swapped.deploy));
+        let Some(deploy) = read.await? else {
+            return Ok(());
+        };
         let (app, urls) = (self.app.clone(), self.site.urls(&self.app.hosts));
+        let led = deploy.clone();
+        blocking(move || lead_branch(&app, &led)).await?;
         self.write(move |database, name| {
-            let Some(deploy) = database.deploy(name, swapped.deploy)? else {
-                return Ok(());
-            };
-            lead_branch(&app, &deploy);
             let state = DeployState::Live {
                 release: swapped.release,
             };
@@ -248,19 +251,14 @@ impl Hand<'_> {
     }
 }
 
-/// The branch may have yet to follow what is live. Trouble is told in the log; a branch that names something else is then
-/// deployed as one that was moved by hand.
-fn lead_branch(app: &App, deploy: &Deploy) {
-    if !deploy.moves_branch {
-        return;
+/// The branch may have yet to follow what is live. One that names something else is then deployed as one that was moved
+/// by hand.
+fn lead_branch(app: &App, deploy: &Deploy) -> Result<(), GitError> {
+    if deploy.moves_branch {
+        let moved = branch::catch_up(app, deploy.from.as_ref(), &deploy.commit)?;
+        tracing::info!(app = %app.name, ?moved, "branch follows what is live");
     }
-    match branch::catch_up(app, deploy.from.as_ref(), &deploy.commit) {
-        Ok(moved) => tracing::info!(app = %app.name, ?moved, "branch follows what is live"),
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(app = %app.name, error, "branch can't be led to what is live");
-        }
-    }
+    Ok(())
 }
 
 async fn drain(row: &Generation, keeper: Arc<Keeper>) -> Replaced {

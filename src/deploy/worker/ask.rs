@@ -181,7 +181,7 @@ impl Worker {
         branch: BranchMove,
         options: PushOptions,
     ) -> Result<Answer, StateError> {
-        let behind = match self.queue.consider(&goal) {
+        let (behind, newer) = match self.queue.consider(&goal) {
             Admission::Join(number) => {
                 self.claim(number, wanted.by).await?;
                 let journal = self
@@ -189,23 +189,23 @@ impl Worker {
                     .expect("who is in the queue has a journal");
                 return Ok(Answer::Journal(journal));
             }
-            Admission::Run => None,
+            Admission::Run => (None, None),
             Admission::Wait { behind, superseded } => {
-                if superseded.is_some() {
-                    self.supersede(&wanted.commit).await?;
-                }
-                Some(behind)
+                (Some(behind), superseded.map(|_| wanted.commit.clone()))
             }
         };
         let mut ticket = self.ticket(wanted, branch, options).await?;
         ticket.release = release;
         let journal = Arc::clone(&ticket.journal);
+        if let Some(newer) = newer {
+            self.supersede(&newer).await;
+        }
         self.queue.admit(Entry {
             number: journal.deploy(),
             goal,
         });
         match behind {
-            None => self.begin(ticket).await?,
+            None => self.begin_or_fail(ticket).await,
             Some(behind) => {
                 journal.tell(EventKind::Waiting {
                     reason: format!(
@@ -266,14 +266,14 @@ impl Worker {
         })
     }
 
-    async fn supersede(&mut self, by: &CommitId) -> Result<(), StateError> {
+    async fn supersede(&mut self, by: &CommitId) {
         let Some(loser) = self.waiting.take() else {
-            return Ok(());
+            return;
         };
-        self.record(loser.journal.deploy(), DeployState::Superseded)
-            .await?;
+        let number = loser.journal.deploy();
+        let recorded = self.record(number, DeployState::Superseded).await;
+        self.log_trouble(recorded, "deploy that has lost its place can't be recorded");
         loser.journal.tell(EventKind::Superseded { by: by.clone() });
-        Ok(())
     }
 
     /// Starts the deploy task for a ticket that has its turn.

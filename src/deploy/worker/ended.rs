@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::mend::MEND_AFTER;
 use super::{Message, REVIVE_AFTER, Ticket, Worker};
 use crate::deploy::branch::{BranchMove, Moved};
 use crate::deploy::cancel::stopping_failure;
@@ -43,17 +44,18 @@ impl Worker {
                     // What it names is not wanted just because it is still named.
                     Moved::Stuck => self.branch_commit().await,
                 };
-                self.went_live(running.ticket, *newly).await
+                self.went_live(running.ticket, *newly, moved).await
             }
             Outcome::Failed(failure) => self.failed(running.ticket, failure).await,
         };
         self.log_trouble(recorded, "deploy can't be recorded");
+        self.mend_soon();
         if self.begin_swap_back().await {
             return;
         }
         self.queue.next();
         match self.waiting.take() {
-            Some(ticket) if self.stopping.is_none() => self.begin_waiting(ticket).await,
+            Some(ticket) if self.stopping.is_none() => self.begin_or_fail(ticket).await,
             Some(ticket) => {
                 let failure = stopping_failure(&ticket.branch);
                 self.end_waiting(&ticket.journal, failure).await;
@@ -65,7 +67,8 @@ impl Worker {
         }
     }
 
-    async fn begin_waiting(&mut self, ticket: Ticket) {
+    /// A deploy that has its turn begins, or ends at once.
+    pub(super) async fn begin_or_fail(&mut self, ticket: Ticket) {
         let journal = Arc::clone(&ticket.journal);
         if let Err(error) = self.begin(ticket).await {
             self.queue.next();
@@ -74,7 +77,13 @@ impl Worker {
         }
     }
 
-    async fn went_live(&mut self, ticket: Ticket, newly: NewlyLive) -> Result<(), StateError> {
+    /// A deploy whose branch has yet to follow is live, and has not ended: recovery leads the branch, and ends it.
+    async fn went_live(
+        &mut self,
+        ticket: Ticket,
+        newly: NewlyLive,
+        moved: Moved,
+    ) -> Result<(), StateError> {
         let (release, generation) = (newly.live.release, newly.live.generation);
         let before = self.live.as_ref().map(|live| live.release);
         self.draining.remove(&generation); // it serves again
@@ -88,6 +97,7 @@ impl Worker {
             }
         }
         self.revive_after = REVIVE_AFTER;
+        self.mend_after = MEND_AFTER;
         self.app.live = Some(generation);
         self.set_live(newly.live);
         if let Some(replaced) = newly.replaced {
@@ -97,13 +107,13 @@ impl Worker {
             self.bury(lost, release, None);
         }
         self.publish_route();
-        let recorded = self
-            .record_end(
-                ticket.journal.deploy(),
-                DeployState::Live { release },
-                before,
-            )
-            .await;
+        let recorded = match moved {
+            Moved::Settled => {
+                let (number, state) = (ticket.journal.deploy(), DeployState::Live { release });
+                self.record_end(number, state, before).await
+            }
+            Moved::Stuck => Ok(()),
+        };
         kill_point("deploy.ended");
         let took_ms = Took(ticket.asked.elapsed());
         ticket.journal.tell(EventKind::Live {
@@ -256,8 +266,11 @@ impl Worker {
         let Some(commit) = self.branch_commit().await else {
             return;
         };
-        let live = self.live.as_ref().map(|live| &live.commit);
-        if live == Some(&commit) || self.refused.as_ref() == Some(&commit) {
+        if self.live.as_ref().map(|live| &live.commit) == Some(&commit) {
+            self.refused = None;
+            return;
+        }
+        if self.refused.as_ref() == Some(&commit) {
             return;
         }
         tracing::info!(app = %self.name(), %commit, "branch names a commit that is not live");
@@ -297,9 +310,11 @@ impl Worker {
         tokio::spawn(async move { recovery::prune_releases(&site, &app, &paths, spared).await });
     }
 
-    pub(super) fn log_trouble(&self, result: Result<(), StateError>, message: &'static str) {
+    /// What could not be written down now is seen and mended later.
+    pub(super) fn log_trouble(&mut self, result: Result<(), StateError>, message: &'static str) {
         if let Err(error) = result {
             tracing::error!(app = %self.name(), error = &error as &dyn std::error::Error, message);
+            self.mend_soon();
         }
     }
 }
