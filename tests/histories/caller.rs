@@ -10,7 +10,7 @@ use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
 /// The pause between two requests: several histories share a machine.
-const PAUSE: Duration = Duration::from_millis(25);
+const PAUSE: Duration = Duration::from_millis(40);
 /// Long enough for any answer, short enough to end a test.
 const PATIENCE: Duration = Duration::from_secs(30);
 

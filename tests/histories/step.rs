@@ -140,7 +140,7 @@ const POINTS: &[&str] = &[
 
 /// Whole histories.
 pub fn histories() -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(step(), 3..=7)
+    prop::collection::vec(step(), 3..=5)
 }
 
 fn step() -> impl Strategy<Value = Step> {
