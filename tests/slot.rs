@@ -116,6 +116,20 @@ fn names_that_lead_nowhere_are_swept_and_others_stay() {
 }
 
 #[test]
+fn whatever_is_named_after_a_generation_is_found_and_removed() {
+    let f = fixture();
+    let _listener = f.listen(2);
+    for name in ["g1.retired.json", "g3.retired.json.new", "go"] {
+        std::fs::write(f.app.run().join(name), "{").unwrap();
+    }
+    assert_eq!(slot::left_behind(&f.app), [1, 2, 3].map(GenerationNumber));
+    for number in [1, 3] {
+        slot::remove_generation(&f.app, GenerationNumber(number)).unwrap();
+    }
+    assert_eq!(f.names(), ["g2.sock", "go"]);
+}
+
+#[test]
 fn the_fronts_group_may_pass_and_nobody_else() {
     let f = fixture();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

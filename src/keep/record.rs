@@ -67,9 +67,12 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Keep
         path: path.to_owned(),
         source,
     })?;
-    write(&staging, bytes)
-        .and_then(|()| rename(&staging, path))
-        .map_err(|source| KeepError::file("write", path, source))
+    let written = write(&staging, bytes).and_then(|()| rename(&staging, path));
+    written.map_err(|source| {
+        // Best effort: the error that is returned says more than half a file left behind.
+        let _ = remove_file(&staging);
+        KeepError::file("write", path, source)
+    })
 }
 
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, KeepError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{DirBuilder, Permissions, read_dir, remove_dir_all, set_permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::ids::GenerationNumber;
 use crate::paths::AppPaths;
@@ -46,8 +46,8 @@ fn failed(path: &Path, source: io::Error) -> SlotError {
     }
 }
 
-/// Removes what a generation left: its socket's name and its directory. Its keeper does so itself when it ends; this
-/// is for those that were killed.
+/// Removes what a generation left: its socket's name, its directory, and whatever else is named after it. Its keeper
+/// does so itself when it ends; this is for those that were killed.
 pub fn remove_generation(app: &AppPaths, generation: GenerationNumber) -> Result<(), SlotError> {
     remove(&app.generation_socket(generation))?;
     let paths = app.generation(generation);
@@ -55,19 +55,28 @@ pub fn remove_generation(app: &AppPaths, generation: GenerationNumber) -> Result
     ignore_missing(remove_dir_all(dir)).map_err(|source| SlotError::Remove {
         path: dir.to_owned(),
         source,
-    })
+    })?;
+    // A word on its end that nobody has read, or that was not written to its end.
+    for (_, path) in named_after(app).filter(|(number, _)| *number == generation) {
+        remove(&path)?;
+    }
+    Ok(())
 }
 
-/// The generations that have a socket or a directory here, in order; none if that can't be read.
+/// The generations that have left something here, in order; none if that can't be read.
 pub fn left_behind(app: &AppPaths) -> Vec<GenerationNumber> {
-    let entries = read_dir(app.run()).into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|entry| {
-        let name = entry.file_name();
-        let name = name.to_str()?.strip_prefix('g')?;
-        name.strip_suffix(".sock").unwrap_or(name).parse().ok()
-    });
-    let found: BTreeSet<GenerationNumber> = numbers.collect();
+    let found: BTreeSet<GenerationNumber> = named_after(app).map(|(number, _)| number).collect();
     found.into_iter().collect()
+}
+
+/// What lies here and is named after a generation (`g57`, `g57.sock`, `g57.retired.json` …).
+fn named_after(app: &AppPaths) -> impl Iterator<Item = (GenerationNumber, PathBuf)> {
+    let entries = read_dir(app.run()).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let number = name.to_str()?.strip_prefix('g')?.split('.').next()?;
+        Some((number.parse().ok()?, entry.path()))
+    })
 }
 
 /// Removes names that lead nowhere: a `previous.sock` whose generation is gone, and what a killed publish left.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::Server;
 use super::invariants::branch;
+use super::wait::patience;
 
 /// How long what was promised for 5 s after the end may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,7 +31,7 @@ impl Server {
 
     /// All that is not as it may be, and stays so.
     pub fn lastingly_wrong(&self) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience(PATIENCE);
         loop {
             let wrong = wrong(self);
             if wrong.is_empty() || Instant::now() > deadline {
