@@ -9,6 +9,7 @@ pub mod identity;
 pub mod own;
 pub mod passed;
 pub mod random;
+pub mod reserve;
 pub mod rig;
 pub mod socket;
 pub mod stream;

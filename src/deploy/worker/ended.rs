@@ -12,6 +12,7 @@ use crate::deploy::launch::Replaced;
 use crate::deploy::pipeline::Outcome;
 use crate::deploy::recovery;
 use crate::deploy::retire::Ended;
+use crate::deploy::room;
 use crate::deploy::stage::broken;
 use crate::git::{Repo, SetBranch};
 use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
@@ -294,7 +295,10 @@ impl Worker {
             self.paths.clone(),
         );
         let spared = self.trial.as_ref().map(|trial| trial.former.release);
-        tokio::spawn(async move { recovery::prune_releases(&site, &app, &paths, spared).await });
+        tokio::spawn(async move {
+            recovery::prune_releases(&site, &app, &paths, spared).await;
+            room::keep_back(&site).await;
+        });
     }
 
     pub(super) fn log_trouble(&self, result: Result<(), StateError>, message: &'static str) {
