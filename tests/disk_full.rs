@@ -189,6 +189,8 @@ fn names_the_disk(text: &str) -> bool {
         "disk is full",
         "free where releases are kept",
         "ENOSPC",
+        // What git says where it can't make a single directory.
+        "unable to create temporary object directory",
     ];
     words.iter().any(|words| text.contains(words))
 }

@@ -16,13 +16,17 @@ use std::sync::{Mutex, PoisonError};
 use super::disk::{Free, free};
 
 /// How many files stand for inodes.
-const FILES: u64 = 64;
+const FILES: u64 = 256;
 /// How much room each stands for, in bytes.
-const FILE_BYTES: u64 = 128 << 10;
+const FILE_BYTES: u64 = 32 << 10;
 /// With less than this left the reserve is given up, in bytes.
 const LOW_BYTES: u64 = 1 << 20;
 /// The same in inodes.
 const LOW_INODES: u64 = 64;
+/// What is left beside it when it is made, in bytes, so that it is not given up at once.
+const SPARE_BYTES: u64 = LOW_BYTES + LOW_BYTES / 4;
+/// The same in inodes.
+const SPARE_INODES: u64 = LOW_INODES + LOW_INODES / 4;
 
 /// The reserve of one installation.
 #[derive(Debug)]
@@ -50,31 +54,31 @@ impl Reserve {
         }
     }
 
-    /// Makes what is missing of it, if there is room for that and for some more. Blocks: about 2 ms where all is missing.
+    /// Makes what is missing of it, or as much of that as there is room for. Blocks: a few ms where all is missing.
     pub fn restore(&self) -> io::Result<Restored> {
         let _acting = self.acting.lock().unwrap_or_else(PoisonError::into_inner);
         let missing: Vec<PathBuf> = self.files().filter(|path| !is_whole(path)).collect();
         let left = free(self.disk())?;
-        if missing.is_empty() && !is_low(left) {
-            return Ok(Restored::Whole);
+        let fitting = fitting(left).min(missing.len());
+        if fitting > 0 {
+            std::fs::create_dir_all(&self.dir)?;
         }
-        if !fits(missing.len() as u64, left) {
-            return Ok(Restored::NoRoom(left));
-        }
-        std::fs::create_dir_all(&self.dir)?;
-        for path in &missing {
+        for path in &missing[..fitting] {
             if let Err(error) = fill(path) {
-                // A part of it is worth nothing to anybody.
+                // A part of a file stands for nothing.
                 let _ = std::fs::remove_file(path);
-                return match error.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                        Ok(Restored::NoRoom(left))
-                    }
-                    _ => Err(error),
+                return if is_full(&error) {
+                    Ok(Restored::NoRoom(left))
+                } else {
+                    Err(error)
                 };
             }
         }
-        Ok(Restored::Whole)
+        Ok(if fitting == missing.len() && !is_low(left) {
+            Restored::Whole
+        } else {
+            Restored::NoRoom(left)
+        })
     }
 
     /// Gives it up if the disk is about to be full; true, if there was something to give up. Costs one `statvfs` where
@@ -109,10 +113,20 @@ fn is_low(left: Free) -> bool {
     left.bytes < LOW_BYTES || left.lacks_inodes(LOW_INODES)
 }
 
-/// Whether it can be made without being given up again at once.
-fn fits(missing: u64, left: Free) -> bool {
-    left.bytes >= missing * FILE_BYTES + 2 * LOW_BYTES
-        && !left.lacks_inodes(missing + 2 * LOW_INODES)
+/// How many files can be made without being given up again at once.
+fn fitting(left: Free) -> usize {
+    let by_bytes = left.bytes.saturating_sub(SPARE_BYTES) / FILE_BYTES;
+    let by_inodes = left
+        .inodes
+        .map_or(FILES, |inodes| inodes.saturating_sub(SPARE_INODES));
+    usize::try_from(by_bytes.min(by_inodes).min(FILES)).expect("a few hundred at most")
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 fn is_whole(path: &Path) -> bool {
@@ -150,17 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn it_is_made_only_where_it_would_not_be_given_up_at_once() {
+    fn as_much_is_made_as_would_not_be_given_up_at_once() {
         let of = |bytes, inodes| Free { bytes, inodes };
-        let whole = FILES * FILE_BYTES;
-        assert!(fits(FILES, of(whole + 2 * LOW_BYTES, None)));
-        assert!(!fits(FILES, of(whole + LOW_BYTES, None)));
-        assert!(!fits(FILES, of(u64::MAX, Some(FILES + LOW_INODES))));
+        let whole = usize::try_from(FILES).unwrap();
+        assert_eq!(fitting(of(u64::MAX, None)), whole);
+        assert_eq!(fitting(of(FILES * FILE_BYTES + SPARE_BYTES, None)), whole);
+        assert_eq!(fitting(of(3 * FILE_BYTES + SPARE_BYTES, None)), 3);
+        assert_eq!(fitting(of(LOW_BYTES, None)), 0);
+        assert_eq!(fitting(of(u64::MAX, Some(SPARE_INODES + 7))), 7);
         assert!(is_low(of(LOW_BYTES - 1, None)));
         assert!(is_low(of(u64::MAX, Some(LOW_INODES - 1))));
-        assert!(
-            !is_low(of(LOW_BYTES, None)),
-            "a file system that makes inodes as it goes"
-        );
+        assert!(!is_low(of(LOW_BYTES, None)));
     }
 }

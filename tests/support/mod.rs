@@ -23,6 +23,7 @@ pub mod told;
 pub mod trace;
 pub mod wait;
 pub mod watch;
+pub mod weight;
 pub mod ws;
 
 pub use nginx::Nginx;
@@ -35,6 +36,7 @@ pub use small_disk::SmallDisk;
 pub use sshd::Sshd;
 pub use wait::until;
 pub use watch::Visitor;
+pub use weight::Weight;
 pub use ws::WebSocket;
 
 /// Whether a test that needs what this machine lacks may be skipped: never in CI.

@@ -296,7 +296,7 @@ impl Worker {
         );
         let spared = self.trial.as_ref().map(|trial| trial.former.release);
         tokio::spawn(async move {
-            recovery::prune_releases(&site, &app, &paths, spared).await;
+            recovery::prune(&site, &app, &paths, spared).await;
             room::keep_back(&site).await;
         });
     }
