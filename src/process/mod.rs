@@ -6,6 +6,7 @@ pub mod disk;
 pub mod fd_passing;
 pub mod files;
 pub mod identity;
+pub mod memory;
 pub mod own;
 pub mod passed;
 pub mod random;
