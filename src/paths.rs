@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <home>/handover.db
+//!        reserve/
 //!        authorized_keys
 //!        handover.toml                       (/etc/handover/handover.toml for the system's installation)
 //!        apps/<app>/repo.git  releases/<n>/  logs/
@@ -156,6 +157,11 @@ impl Layout {
     /// The lock that keeps two `serve` from using one installation.
     pub fn serve_lock(&self) -> PathBuf {
         self.home.join("serve.lock")
+    }
+
+    /// Room that is kept back for the way back on a full disk.
+    pub fn reserve(&self) -> PathBuf {
+        self.home.join("reserve")
     }
 
     /// What sshd reads the keys from, unless the settings name another file.

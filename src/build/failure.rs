@@ -115,4 +115,5 @@ pub(super) fn io_hint(error: &io::Error) -> String {
     }
 }
 
-pub(super) const DISK_HINT: &str = "the server's disk is full: `df -h` shows where, and `keep_releases` in the server's handover.toml limits how many releases are kept";
+/// What to do about a full disk.
+pub const DISK_HINT: &str = "the server's disk is full: `df -h` shows where, and `keep_releases` in the server's handover.toml limits how many releases are kept";

@@ -37,15 +37,16 @@ pub enum InspectError {
     Required(#[from] RequiredError),
     /// The disk has too little room for it.
     #[error(
-        "there are {free_mib} MiB and {free_inodes} inodes free where releases are kept, and {wanted_mib} MiB and {wanted_inodes} inodes are needed for the files of the commit alone"
+        "there are {free_mib} MiB and {} inodes free where releases are kept, and {wanted_mib} MiB and {wanted_inodes} inodes are needed for the files of the commit alone",
+        free_inodes.map_or_else(|| "enough".to_owned(), |count| count.to_string())
     )]
     Room {
         /// What is there, in MiB.
         free_mib: u64,
         /// What is needed, in MiB.
         wanted_mib: u64,
-        /// Files that can still be made.
-        free_inodes: u64,
+        /// Files that can still be made, where there is a limit.
+        free_inodes: Option<u64>,
         /// Files that are needed.
         wanted_inodes: u64,
     },
@@ -86,9 +87,7 @@ fn check_room(plan: &Plan, releases: &Path) -> Result<(), InspectError> {
     let files = plan.files.len() + plan.links.len() + plan.directories.len();
     let wanted_inodes = files as u64 + RESERVE_INODES;
     let wanted = plan.bytes + RESERVE_BYTES;
-    // File systems that make inodes as they go say 0.
-    let enough_inodes = found.inodes == 0 || found.inodes >= wanted_inodes;
-    if found.bytes >= wanted && enough_inodes {
+    if found.bytes >= wanted && !found.lacks_inodes(wanted_inodes) {
         return Ok(());
     }
     Err(InspectError::Room {

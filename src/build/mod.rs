@@ -20,7 +20,7 @@ mod tree_rules;
 mod walk;
 
 pub use checkout::{Checkout, CheckoutError, checkout, sync_release};
-pub use failure::StepFailure;
+pub use failure::{DISK_HINT, StepFailure};
 pub use inspect::{InspectError, Inspected, inspect};
 pub use install::{InstallRequest, Installed, install};
 pub use program::{Programs, ProgramsError};

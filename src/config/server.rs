@@ -30,6 +30,9 @@ pub struct ServerSettings {
     pub logs: LogLimits,
     /// How many releases of an app are kept for going back, 1 to 1000, the live one among them. Default 5.
     pub keep_releases: u16,
+    /// How many deploys of an app are remembered, with their logs, 1 to 10000. Default 200. Those that a release was built
+    /// by stay as long as it does.
+    pub keep_deploys: u16,
     /// How long to wait after each attempt to reach a webhook that failed, 100 ms to 24 h each, at most 20; after the
     /// last of them a delivery is given up. Default 5 s, 30 s, 2 min, 10 min, 30 min.
     pub webhook_retry: Vec<Duration>,
@@ -63,6 +66,7 @@ impl ServerSettings {
             public_url: read_public_url(&mut root),
             logs: LogLimits::read(root.section("logs")),
             keep_releases: root.count("keep_releases", 5, 1..=1000),
+            keep_deploys: root.count("keep_deploys", 200, 1..=10_000),
             webhook_retry: read_webhook_retry(&mut root),
             look_every: read_look_every(&mut root),
             authorized_keys: read_authorized_keys(&mut root),

@@ -35,6 +35,7 @@ use crate::deploy::fleet::Fleet;
 use crate::deploy::site::Site;
 use crate::deploy::turns::Turns;
 use crate::paths::Layout;
+use crate::process::reserve::Reserve;
 use crate::process::socket::bind_listener;
 use crate::state::Database;
 use crate::webhook::Outbox;
@@ -63,12 +64,14 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
     layout.check_sockets()?;
     let _lock = lock::take(layout)?;
     let settings = settings::read(layout)?;
-    let database = Database::open(&layout.database())?;
+    let reserve = Arc::new(Reserve::at(layout.reserve()));
+    reserve.give_up_if_low();
+    let database = Database::open(&layout.database())?.with_reserve(Arc::clone(&reserve));
     let control = bind_control(layout)?;
 
     let (settings_sender, settings_seen) = watch::channel(Arc::new(settings));
     let (listen_sender, listen_seen) = watch::channel(Vec::new());
-    let site = Arc::new(site(&options, database, settings_seen, listen_seen));
+    let site = Arc::new(site(&options, database, reserve, settings_seen, listen_seen));
     let wanted = wanted_listeners(&options, &site.settings.borrow(), &addresses(&passed));
     if wanted.is_empty() && !passed.is_empty() {
         tracing::warn!("sockets were passed, but there is to be no front: they are closed");
@@ -112,6 +115,7 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
 fn site(
     options: &ServeOptions,
     database: Database,
+    reserve: Arc<Reserve>,
     settings: watch::Receiver<Arc<ServerSettings>>,
     listen: watch::Receiver<Vec<SocketAddr>>,
 ) -> Site {
@@ -120,6 +124,7 @@ fn site(
         layout: options.layout.clone(),
         outbox: Outbox::new(database.clone(), settings.clone()),
         database,
+        reserve,
         executable: options.executable.clone(),
         environment: environment::base(std::env::vars_os()),
         settings,

@@ -16,6 +16,7 @@ pub use push::{PushAnswer, Pushed};
 use super::branch::BranchMove;
 use super::journal::Journal;
 use super::recovery;
+use super::room;
 use super::site::Site;
 use super::status::AppStatus;
 use super::worker::{Answer, Handle, Wish};
@@ -44,6 +45,8 @@ impl Fleet {
         for app in apps {
             fleet.adopt(app).await?;
         }
+        // Not before: what has to be set right may need it.
+        room::keep_back(&fleet.site).await;
         Ok(fleet)
     }
 

@@ -8,6 +8,7 @@
 //! nothing is drained that was not replaced.
 
 mod check;
+mod memory;
 mod start;
 mod swap;
 

@@ -4,6 +4,7 @@
 //!   fleet (all apps) ─► worker (one per app) ─► queue (pure)
 //!                                           ─► pipeline ─► launch     a deploy, phase by phase
 //!                                           ─► branch                 whether and when the branch is moved
+//!                                           ─► room                   whether the disk bears it
 //!                                           ─► trial                  whether a new version stays up
 //!                                           ─► journal                what is told of it
 //!                                           ─► told (pure)            what the webhook is told
@@ -21,6 +22,7 @@ mod pipeline;
 mod queue;
 mod recovery;
 mod retire;
+mod room;
 pub mod settings;
 pub mod site;
 mod stage;

@@ -15,6 +15,7 @@ use super::branch::{self, BranchMove, Moved};
 use super::cancel::Cancelled;
 use super::journal::Journal;
 use super::launch::{Live, NewlyLive, Ready, Replaced, Startable};
+use super::room;
 use super::site::Site;
 use super::stage::{Stage, broken};
 use super::turns::Turn;
@@ -133,7 +134,9 @@ async fn prepare(stage: &mut Stage) -> Result<Ready, Failure> {
         }
         Work::Build => {
             branch::still_free(stage, Phase::Receive).await?;
+            room::for_the_way_back(stage, Phase::Receive).await?;
             let built = build_release(stage).await?;
+            room::for_the_way_back(stage, Phase::Start).await?;
             // What says that the release is complete may reach the disk only after the release itself.
             let dir = built.dir.clone();
             let synced = tokio::task::spawn_blocking(move || build::sync_release(&dir));

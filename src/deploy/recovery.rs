@@ -26,7 +26,7 @@ use crate::slot;
 use crate::state::App;
 
 pub(super) use plan::Held;
-pub(super) use prune::prune_releases;
+pub(super) use prune::prune;
 
 /// What of an app was found running.
 #[derive(Debug, Default)]

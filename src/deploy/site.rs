@@ -11,6 +11,7 @@ use super::turns::Turns;
 use crate::config::ServerSettings;
 use crate::ids::{AppName, GenerationNumber, HostName};
 use crate::paths::Layout;
+use crate::process::reserve::Reserve;
 use crate::state::Database;
 use crate::webhook::Outbox;
 
@@ -32,6 +33,8 @@ pub struct Site {
     pub layout: Layout,
     /// What is remembered.
     pub database: Database,
+    /// Room that is kept back for the way back on a full disk.
+    pub reserve: Arc<Reserve>,
     /// This very binary, which is also `keep`.
     pub executable: PathBuf,
     /// What the environment of every program begins with.

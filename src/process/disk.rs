@@ -10,8 +10,15 @@ use nix::sys::statvfs::statvfs;
 pub struct Free {
     /// For users other than root, in bytes.
     pub bytes: u64,
-    /// Files that can still be made. File systems that make inodes as they go may say 0.
-    pub inodes: u64,
+    /// Files that can still be made; nothing where the file system makes inodes as it goes.
+    pub inodes: Option<u64>,
+}
+
+impl Free {
+    /// Whether fewer files than this can still be made.
+    pub fn lacks_inodes(&self, wanted: u64) -> bool {
+        self.inodes.is_some_and(|there| there < wanted)
+    }
 }
 
 /// Asks how much room there is where `path` lies.
@@ -19,6 +26,6 @@ pub fn free(path: &Path) -> io::Result<Free> {
     let found = statvfs(path)?;
     Ok(Free {
         bytes: found.blocks_available() * found.fragment_size(),
-        inodes: found.files_available(),
+        inodes: (found.files() > 0).then(|| found.files_available()),
     })
 }

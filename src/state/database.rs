@@ -11,6 +11,7 @@ use rusqlite::{Connection, Row, ToSql};
 use super::error::StateError;
 use super::schema;
 use crate::process::blocking;
+use crate::process::reserve::Reserve;
 
 /// The database of one installation. Clones share the one connection; each call is one transaction that is on disk
 /// when the call returns. Calls take the time of an fsync, so async code runs them on a blocking thread
@@ -18,6 +19,7 @@ use crate::process::blocking;
 #[derive(Debug, Clone)]
 pub struct Database {
     connection: Arc<Mutex<Connection>>,
+    reserve: Option<Arc<Reserve>>,
 }
 
 impl Database {
@@ -34,7 +36,15 @@ impl Database {
         schema::migrate(&mut connection, path)?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
+            reserve: None,
         })
+    }
+
+    /// Gives this up rather than write to a disk that is about to be full.
+    #[must_use]
+    pub fn with_reserve(mut self, reserve: Arc<Reserve>) -> Self {
+        self.reserve = Some(reserve);
+        self
     }
 
     /// Runs calls on a blocking thread.
@@ -56,6 +66,9 @@ impl Database {
             .connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        if self.reserve.as_deref().is_some_and(Reserve::give_up_if_low) {
+            tracing::warn!("the disk is full: the room that was kept back is given up");
+        }
         let transaction = connection.transaction().map_err(StateError::doing(doing))?;
         let value = work(&transaction)?;
         transaction.commit().map_err(StateError::doing(doing))?;

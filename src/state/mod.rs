@@ -12,6 +12,7 @@ mod error;
 mod generations;
 mod keys;
 mod releases;
+mod retention;
 mod schema;
 
 pub use apps::{App, NewApp, Webhook};

@@ -16,12 +16,14 @@ pub mod raw_push;
 pub mod right;
 pub mod server;
 pub mod shop;
+pub mod small_disk;
 pub mod sshd;
 pub mod steady;
 pub mod told;
 pub mod trace;
 pub mod wait;
 pub mod watch;
+pub mod weight;
 pub mod ws;
 
 pub use nginx::Nginx;
@@ -30,9 +32,11 @@ pub use project::{Project, Pushed};
 pub use pusher::Pusher;
 pub use server::Server;
 pub use shop::Shop;
+pub use small_disk::SmallDisk;
 pub use sshd::Sshd;
 pub use wait::until;
 pub use watch::Visitor;
+pub use weight::Weight;
 pub use ws::WebSocket;
 
 /// Whether a test that needs what this machine lacks may be skipped: never in CI.

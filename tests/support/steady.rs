@@ -93,7 +93,16 @@ impl Users {
         Self::at(address, "localhost")
     }
 
-    /// The same, at a host name.
+    /// Users on fresh connections and on one that is kept, who are content with any version.
+    pub fn of_any_version_either_way(address: SocketAddr) -> Self {
+        let mut users = Self::of_any_version(address);
+        let mut kept = None;
+        let again = move || keep_alive(address, &mut kept);
+        users.add("kept", Right::AnyVersion, Box::new(again));
+        users
+    }
+
+    /// The same on fresh connections, at a host name.
     pub fn at(address: SocketAddr, host: &'static str) -> Self {
         let mut users = Self::none();
         let ask = move || fresh(address, host);

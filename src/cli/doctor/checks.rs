@@ -169,8 +169,9 @@ fn free_space(home: &Path) -> [Finding; 2] {
             finding(
                 "inodes",
                 judge(
-                    free.inodes == 0 || free.inodes >= INODES_WANTED,
-                    format!("{} free", free.inodes),
+                    !free.lacks_inodes(INODES_WANTED),
+                    free.inodes
+                        .map_or_else(|| "no limit".to_owned(), |count| format!("{count} free")),
                 ),
             ),
         ],

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::time::timeout_at;
 
+use super::memory::warn_if_short;
 use super::{Replaced, START_HINT, Startable, Started, fatal, with_tail};
 use crate::config::Place;
 use crate::deploy::environment;
@@ -32,6 +33,7 @@ impl Startable {
         let generation = stage.announce_generation(self.release).await?;
         let spec = self.spec(stage, generation).await?;
         let instances = spec.instances;
+        warn_if_short(stage, instances).await;
         let keeper = stage.start_keeper(generation, spec).await?;
         let mut watch = keeper
             .watch()

@@ -1,38 +1,114 @@
-//! Releases that nobody needs any more.
+//! What nobody needs any more: old releases, what is remembered and written down of old deploys, and the many small files
+//! of a repository that is pushed to.
+
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::build;
 use crate::deploy::site::Site;
-use crate::ids::{AppName, ReleaseNumber};
+use crate::git;
+use crate::ids::{AppName, DeployNumber, ReleaseNumber};
 use crate::paths::AppPaths;
+use crate::process::blocking;
 use crate::process::rig::kill_point;
-use crate::state::Release;
+use crate::state::{Database, Deploy, DeployState, Release, StateError};
 
-/// Deletes the releases that are beyond the number to keep: never one that runs, nor the one that is spared.
-pub(in crate::deploy) async fn prune_releases(
+/// How many deploys are looked through for the release that was live before.
+const LOOK_BACK: u32 = 200;
+
+/// Removes what nobody needs any more of an app: never a release that runs, nor the one that was live before, nor the one
+/// that is spared. Trouble is told in the log.
+pub(in crate::deploy) async fn prune(
     site: &Site,
     app: &AppName,
     paths: &AppPaths,
     spared: Option<ReleaseNumber>,
 ) {
-    let keep = usize::from(site.settings.borrow().keep_releases);
-    let (name, paths) = (app.clone(), paths.clone());
+    let (keep, keep_deploys) = {
+        let settings = site.settings.borrow();
+        (settings.keep_releases, settings.keep_deploys)
+    };
+    let (name, own) = (app.clone(), paths.clone());
     let pruned = site.database.run(move |database| {
-        let releases = database.releases(&name)?;
-        let running: Vec<ReleaseNumber> = database
-            .generations(&name)?
-            .into_iter()
-            .map(|generation| generation.release)
-            .chain(spared)
-            .collect();
-        for number in beyond(&releases, &running, keep) {
-            database.remove_release(&name, number)?;
-            kill_point("prune.forgotten");
-            remove_quietly(&paths.release(number));
-        }
+        prune_releases(database, &name, &own, spared, usize::from(keep))?;
+        let remembered = database.forget_deploys(&name, u32::from(keep_deploys))?;
+        remove_logs(&own.logs(), &remembered);
         Ok(())
     });
     if let Err(error) = pruned.await {
-        tracing::warn!(%app, error = &error as &dyn std::error::Error, "old releases can't be pruned");
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(%app, error, "what is old can't be pruned");
+    }
+    pack(site, app, paths).await;
+}
+
+fn prune_releases(
+    database: &Database,
+    app: &AppName,
+    paths: &AppPaths,
+    spared: Option<ReleaseNumber>,
+    keep: usize,
+) -> Result<(), StateError> {
+    let releases = database.releases(app)?;
+    let before = live_before(&database.deploys(app, LOOK_BACK)?);
+    let generations = database.generations(app)?;
+    let running = generations.iter().map(|generation| generation.release);
+    let needed: Vec<ReleaseNumber> = running.chain(before).chain(spared).collect();
+    for number in beyond(&releases, &needed, keep) {
+        database.remove_release(app, number)?;
+        kill_point("prune.forgotten");
+        remove_quietly(&paths.release(number));
+    }
+    Ok(())
+}
+
+/// The release that was live before the one that is. Pure.
+fn live_before(deploys: &[Deploy]) -> Option<ReleaseNumber> {
+    let mut live = deploys
+        .iter()
+        .rev()
+        .filter_map(|deploy| match deploy.state {
+            DeployState::Live { release } => Some(release),
+            _ => None,
+        });
+    let now = live.next()?;
+    live.find(|&release| release != now)
+}
+
+/// Removes the logs of deploys that are not remembered.
+fn remove_logs(logs: &Path, remembered: &BTreeSet<DeployNumber>) {
+    let entries = std::fs::read_dir(logs).into_iter().flatten().flatten();
+    for entry in entries {
+        let number = number_of(&entry.file_name().to_string_lossy());
+        if number.is_some_and(|number| is_forgotten(number, remembered))
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            tracing::warn!(path = %entry.path().display(), %error, "log of an old deploy can't be removed");
+        }
+    }
+}
+
+/// `deploy-57.jsonl`.
+fn number_of(name: &str) -> Option<DeployNumber> {
+    let digits = name.strip_prefix("deploy-")?.strip_suffix(".jsonl")?;
+    digits.parse().ok().map(DeployNumber)
+}
+
+/// One that is newer than all that are remembered has begun just now.
+fn is_forgotten(number: DeployNumber, remembered: &BTreeSet<DeployNumber>) -> bool {
+    !remembered.contains(&number) && remembered.last().is_some_and(|&newest| number < newest)
+}
+
+/// Packs the app's repository, if it was made here: one that was given is looked after by whoever gave it.
+async fn pack(site: &Site, app: &AppName, paths: &AppPaths) {
+    let repo = paths.repo();
+    let asked = {
+        let repo = repo.clone();
+        blocking(move || repo.exists() && git::wants_packing(&repo).unwrap_or(false)).await
+    };
+    if asked && let Err(error) = git::pack(&repo, &site.path()).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(%app, error, "repository can't be packed");
     }
 }
 
@@ -71,5 +147,28 @@ mod tests {
         let doomed = beyond(&releases, &[ReleaseNumber(2)], 5);
         assert_eq!(doomed, [ReleaseNumber(1), ReleaseNumber(3)]);
         assert!(beyond(&releases[..3], &[], 5).is_empty());
+    }
+
+    #[test]
+    fn logs_of_deploys_that_are_remembered_or_have_just_begun_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in [1, 2, 3, 5, 7] {
+            std::fs::write(dir.path().join(format!("deploy-{number}.jsonl")), "").unwrap();
+        }
+        std::fs::write(dir.path().join("app.log"), "").unwrap();
+        let remembered = [DeployNumber(2), DeployNumber(5)].into();
+        remove_logs(dir.path(), &remembered);
+        let entries = std::fs::read_dir(dir.path()).unwrap().flatten();
+        let mut left: Vec<_> = entries
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let expected = [
+            "app.log",
+            "deploy-2.jsonl",
+            "deploy-5.jsonl",
+            "deploy-7.jsonl",
+        ];
+        assert_eq!(left, expected);
     }
 }

@@ -13,6 +13,7 @@ use crate::deploy::launch::Replaced;
 use crate::deploy::pipeline::Outcome;
 use crate::deploy::recovery;
 use crate::deploy::retire::Ended;
+use crate::deploy::room;
 use crate::deploy::stage::broken;
 use crate::git::{Repo, SetBranch};
 use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
@@ -307,7 +308,10 @@ impl Worker {
             self.paths.clone(),
         );
         let spared = self.trial.as_ref().map(|trial| trial.former.release);
-        tokio::spawn(async move { recovery::prune_releases(&site, &app, &paths, spared).await });
+        tokio::spawn(async move {
+            recovery::prune(&site, &app, &paths, spared).await;
+            room::keep_back(&site).await;
+        });
     }
 
     /// What could not be written down now is seen and mended later.

@@ -8,6 +8,7 @@ use super::{Message, Worker};
 use crate::deploy::launch::Replaced;
 use crate::deploy::recovery::{self, Held};
 use crate::deploy::retire::Ended;
+use crate::deploy::room;
 use crate::ids::GenerationNumber;
 use crate::keep::{KeepError, Keeper, ModeName};
 
@@ -40,6 +41,7 @@ impl Worker {
     /// Makes database, sockets and directories agree with what is held. Only while nothing is being made: what a deploy
     /// has made and not yet written down looks like what a crash has left.
     async fn mend(&mut self) {
+        room::keep_back(&self.site).await;
         let idle = self.running.is_none() && self.waiting.is_none() && self.stopping.is_none();
         if idle {
             let held = self.held();
