@@ -63,7 +63,7 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
     layout.check_sockets()?;
     let _lock = lock::take(layout)?;
     let settings = settings::read(layout)?;
-    let database = Database::open(&layout.database())?;
+    let database = Database::open_or_read(&layout.database())?;
     let control = bind_control(layout)?;
 
     let (settings_sender, settings_seen) = watch::channel(Arc::new(settings));

@@ -187,6 +187,8 @@ pub(super) struct Worker {
     trial: Option<Trial>,
     /// The commit whose deploy failed last: it is not tried again just because the branch still names it.
     refused: Option<CommitId>,
+    /// Deploys that have ended, as the database has yet to learn; with the release that was live before.
+    unrecorded: BTreeMap<DeployNumber, (DeployState, Option<ReleaseNumber>)>,
     revive_after: Duration,
     stopping: Option<oneshot::Sender<()>>,
     inbox: mpsc::UnboundedReceiver<Message>,
@@ -210,6 +212,7 @@ impl Worker {
             lost: found.lost,
             trial: None,
             refused: None,
+            unrecorded: BTreeMap::new(),
             revive_after: REVIVE_AFTER,
             stopping: None,
             inbox,
@@ -352,12 +355,12 @@ impl Worker {
     }
 
     /// A deploy that waited does not get its turn.
-    async fn end_waiting(&self, journal: &Journal, failure: Failure) {
+    async fn end_waiting(&mut self, journal: &Journal, failure: Failure) {
         let state = DeployState::Failed {
             phase: failure.phase,
             cause: failure.cause.clone(),
         };
-        let recorded = self.record(journal.deploy(), state).await;
+        let recorded = self.record_end(journal.deploy(), state, None).await;
         self.log_trouble(recorded, "end of a waiting deploy can't be recorded");
         journal.tell(EventKind::Failed(failure));
     }

@@ -11,6 +11,7 @@ mod deploys;
 mod error;
 mod generations;
 mod keys;
+mod open;
 mod releases;
 mod schema;
 

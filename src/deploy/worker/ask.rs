@@ -9,13 +9,14 @@ use crate::deploy::cancel;
 use crate::deploy::journal::Journal;
 use crate::deploy::pipeline::{self, Order, Work};
 use crate::deploy::queue::{Admission, Entry, Goal};
+use crate::deploy::stage::broken;
 use crate::deploy::told;
 use crate::git::Repo;
 use crate::ids::{CommitId, DeployNumber, ReleaseNumber};
 use crate::process::blocking;
 use crate::process::rig::kill_point;
 use crate::push::PushOptions;
-use crate::report::{EventKind, Origin};
+use crate::report::{EventKind, Origin, Phase};
 use crate::state::{DeployState, NewDeploy, Release, StateError};
 
 /// What somebody wants.
@@ -181,7 +182,7 @@ impl Worker {
         branch: BranchMove,
         options: PushOptions,
     ) -> Result<Answer, StateError> {
-        let behind = match self.queue.consider(&goal) {
+        let place = match self.queue.consider(&goal) {
             Admission::Join(number) => {
                 self.claim(number, wanted.by).await?;
                 let journal = self
@@ -190,22 +191,27 @@ impl Worker {
                 return Ok(Answer::Journal(journal));
             }
             Admission::Run => None,
-            Admission::Wait { behind, superseded } => {
-                if superseded.is_some() {
-                    self.supersede(&wanted.commit).await?;
-                }
-                Some(behind)
-            }
+            Admission::Wait { behind, .. } => Some(behind),
         };
+        // First of all: what can't be written down changes nothing.
         let mut ticket = self.ticket(wanted, branch, options).await?;
         ticket.release = release;
         let journal = Arc::clone(&ticket.journal);
+        if place.is_some() {
+            self.supersede(&ticket.wanted.commit).await;
+        }
         self.queue.admit(Entry {
             number: journal.deploy(),
             goal,
         });
-        match behind {
-            None => self.begin(ticket).await?,
+        match place {
+            None => {
+                if let Err(error) = self.begin(ticket).await {
+                    self.queue.next();
+                    self.end_waiting(&journal, broken(Phase::Receive, &error))
+                        .await;
+                }
+            }
             Some(behind) => {
                 journal.tell(EventKind::Waiting {
                     reason: format!(
@@ -266,14 +272,15 @@ impl Worker {
         })
     }
 
-    async fn supersede(&mut self, by: &CommitId) -> Result<(), StateError> {
+    async fn supersede(&mut self, by: &CommitId) {
         let Some(loser) = self.waiting.take() else {
-            return Ok(());
+            return;
         };
-        self.record(loser.journal.deploy(), DeployState::Superseded)
-            .await?;
+        let recorded = self
+            .record_end(loser.journal.deploy(), DeployState::Superseded, None)
+            .await;
+        self.log_trouble(recorded, "superseded deploy can't be recorded");
         loser.journal.tell(EventKind::Superseded { by: by.clone() });
-        Ok(())
     }
 
     /// Starts the deploy task for a ticket that has its turn.
@@ -328,8 +335,30 @@ impl Worker {
     }
 
     /// The same for a deploy that has ended: the webhook is told, if it is its business. `previous` is the release that
-    /// was live before.
+    /// was live before. What can't be recorded now is tried again at each look.
     pub(super) async fn record_end(
+        &mut self,
+        number: DeployNumber,
+        state: DeployState,
+        previous: Option<ReleaseNumber>,
+    ) -> Result<(), StateError> {
+        let recorded = self.try_record_end(number, state.clone(), previous).await;
+        match &recorded {
+            Ok(()) => _ = self.unrecorded.remove(&number),
+            Err(_) => _ = self.unrecorded.insert(number, (state, previous)),
+        }
+        recorded
+    }
+
+    /// Ends that the database did not take when they came.
+    pub(super) async fn record_late(&mut self) {
+        for (number, (state, previous)) in self.unrecorded.clone() {
+            let recorded = self.record_end(number, state, previous).await;
+            self.log_trouble(recorded, "end of a deploy still can't be recorded");
+        }
+    }
+
+    async fn try_record_end(
         &self,
         number: DeployNumber,
         state: DeployState,

@@ -9,6 +9,7 @@ impl Worker {
     /// Makes database, sockets and directories agree with what is held. Only while nothing is being made: what a deploy
     /// has made and not yet written down looks like what a crash has left.
     pub(super) async fn mend(&mut self) {
+        self.record_late().await;
         let idle = self.running.is_none() && self.waiting.is_none() && self.stopping.is_none();
         if idle {
             let held = self.held();
@@ -19,8 +20,11 @@ impl Worker {
                     tracing::error!(app = %self.name(), error, "app can't be looked at");
                 }
             }
-            self.revive().await;
-            self.look().await;
+            if !self.begin_swap_back().await {
+                self.queue.next(); // nothing runs
+                self.revive().await;
+                self.look().await;
+            }
         }
         self.mend_later();
     }
