@@ -7,11 +7,13 @@
 //!
 //! systemd is told of `ready` and of the end (`Type=notify`), and may pass the public sockets.
 
+mod backup;
 mod error;
 mod front;
 mod listeners;
 mod lock;
 mod notice;
+mod rescue;
 mod settings;
 mod watcher;
 
@@ -63,7 +65,7 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
     layout.check_sockets()?;
     let _lock = lock::take(layout)?;
     let settings = settings::read(layout)?;
-    let database = Database::open_or_read(&layout.database())?;
+    let database = rescue::open(layout, &settings)?;
     let control = bind_control(layout)?;
 
     let (settings_sender, settings_seen) = watch::channel(Arc::new(settings));
@@ -79,6 +81,7 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
     let front = front::Supervisor::start(&site, listeners);
     let watcher = watcher::start(Arc::clone(&fleet), settings_sender)?;
     let outbox = tokio::spawn(site.outbox.clone().run());
+    let backup = tokio::spawn(backup::keep(site.database.clone()));
     let keyring = Arc::new(control::Keyring::new(Arc::clone(&site)));
     if let Err(error) = keyring.write().await {
         let error = &error as &dyn std::error::Error;
@@ -96,6 +99,7 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
     tracing::info!(?end, "server ends");
     api.abort();
     outbox.abort();
+    backup.abort();
     drop(watcher);
     match end {
         End::LeaveRunning => front.leave(),

@@ -8,6 +8,7 @@
 //!                                           ─► journal                what is told of it
 //!                                           ─► told (pure)            what the webhook is told
 //!   recovery                                                          what is found at a start
+//!   rebuild                                                           what is on disk, after the database was lost
 //! ```
 
 pub mod branch;
@@ -19,6 +20,7 @@ pub mod journal;
 mod launch;
 mod pipeline;
 mod queue;
+pub mod rebuild;
 mod recovery;
 mod retire;
 pub mod settings;

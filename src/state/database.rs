@@ -64,7 +64,7 @@ impl Database {
     }
 
     /// The same, except that one that can't be written just now is read.
-    pub fn open_or_read(path: &Path) -> Result<Self, StateError> {
+    pub(super) fn open_or_read(path: &Path) -> Result<Self, StateError> {
         match open::open(path) {
             Ok(connection) => Ok(Self::of(path, Source::File(connection))),
             Err(error) if error.is_unwritable() => {

@@ -49,7 +49,8 @@ impl SmallShop {
         assert_eq!((&status["state"], &status["live"]["release"]), (&"live".into(), &1.into()));
         let releases = server.json(&["releases", "shop"]);
         assert_eq!(numbers(&releases["releases"]), [1]);
-        assert!(server.ok(&["logs", "shop", "--deploy", "1"]).contains("swap"));
+        let told = server.ok(&["logs", "shop", "--deploy", "1", "--json"]);
+        assert!(told.contains(r#""event":"live""#), "{told}");
         assert_eq!(server.json(&["keys", "list"])["keys"], Value::Array(Vec::new()));
         assert_eq!(server.json(&["app", "list"])["apps"][0]["name"], "shop");
     }
