@@ -7,3 +7,7 @@ mod support;
 
 #[path = "database/unwritable.rs"]
 mod unwritable;
+#[path = "database/damaged.rs"]
+mod damaged;
+#[path = "database/versions.rs"]
+mod versions;

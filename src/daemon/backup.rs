@@ -7,6 +7,8 @@ use crate::state::Database;
 
 /// How old the backup may become before a change is in it, without counting how long it takes to make.
 const AT_MOST: Duration = Duration::from_secs(3);
+/// When one that could not be made is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 /// Makes a backup now, and after each change: not at once, as one change is followed by others. Nobody waits for it.
 pub(super) async fn keep(database: Database) {
@@ -14,13 +16,17 @@ pub(super) async fn keep(database: Database) {
     changes.mark_changed();
     let mut works = true;
     while changes.changed().await.is_ok() {
-        changes.mark_unchanged();
         works = make(&database, works).await;
-        tokio::time::sleep(AT_MOST).await;
+        if works {
+            tokio::time::sleep(AT_MOST).await;
+        } else {
+            tokio::time::sleep(TRY_AGAIN).await;
+            changes.mark_changed();
+        }
     }
 }
 
-/// A backup that can't be made is told once, and tried again after the next change.
+/// A backup that can't be made is told once.
 async fn make(database: &Database, worked: bool) -> bool {
     let copied = database.clone();
     let made = blocking(move || copied.back_up()).await;

@@ -136,7 +136,6 @@ impl Database {
             return Err(StateError::FoundDamaged {
                 doing,
                 path: self.path().to_owned(),
-                source: None,
             });
         }
         let written = self.transact(doing, work);
@@ -179,12 +178,7 @@ impl Database {
                     "database is damaged: nothing is deployed until the server is started again, which rebuilds it"
                 );
             }
-            let source = Some(error.into_cause());
-            return StateError::FoundDamaged {
-                doing,
-                path,
-                source,
-            };
+            return StateError::FoundDamaged { doing, path };
         }
         if !error.is_unwritable() {
             return error;

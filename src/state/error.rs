@@ -84,9 +84,6 @@ pub enum StateError {
         doing: &'static str,
         /// The database.
         path: PathBuf,
-        /// What was said, where something was tried.
-        #[source]
-        source: Option<Cause>,
     },
     /// The files of the database can't be put in their places.
     #[error("{doing} `{path}`", path = path.display())]
@@ -153,11 +150,12 @@ impl StateError {
         }
     }
 
-    /// What was said, without what was attempted.
+    /// What was said, once, and without what was attempted.
     pub(super) fn into_cause(self) -> Cause {
         match self {
-            Self::Open { source, .. } | Self::Statement { source, .. } => Box::new(source),
+            Self::Open { source, .. } | Self::Statement { source, .. } => source.to_string().into(),
             Self::Protect { source, .. } => Box::new(source),
+            Self::Damaged { finding, .. } => finding.into(),
             other => Box::new(other),
         }
     }

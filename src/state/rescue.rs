@@ -18,7 +18,6 @@ use super::error::StateError;
 use super::log::is_damaged;
 use super::open::{self, beside};
 use crate::process::files;
-use crate::report::with_causes;
 use crate::time::{Timestamp, now};
 
 /// A database that was damaged has been replaced, and is to be completed from what is on disk.
@@ -38,7 +37,7 @@ impl Database {
             Some(finding) => finding,
             None => match Self::open_or_read(path) {
                 Ok(database) => return Ok((database, unfinished(path))),
-                Err(error) if error.is_damage() => with_causes(&*error.into_cause()),
+                Err(error) if error.is_damage() => error.into_cause().to_string(),
                 Err(error) => return Err(error),
             },
         };
@@ -73,7 +72,10 @@ fn replace(path: &Path, finding: &str) -> Result<Rescued, StateError> {
     let source = restore(path, &restored)?;
     let kept = free_name(path);
     let from = match &source {
-        Some(Restored::Backup(at)) => format!("rebuilt from the backup of {at}"),
+        Some(Restored::Backup(at)) => {
+            let at = at.strftime("%Y-%m-%dT%H:%M:%SZ");
+            format!("rebuilt from the backup of {at}")
+        }
         Some(Restored::Itself) => "rebuilt from itself, without its log".to_owned(),
         None => "begun anew, as there is no good backup".to_owned(),
     };
