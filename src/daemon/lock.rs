@@ -1,6 +1,7 @@
 //! The directories of the installation, and the lock that keeps it to one server.
 
 use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -30,10 +31,16 @@ pub(super) fn take(layout: &Layout) -> Result<File, DaemonError> {
         path: layout.serve_lock(),
         source,
     };
-    let file = File::options()
+    let mut options = File::options();
+    let file = options
         .create(true)
         .append(true)
         .open(&path)
+        .or_else(|error| match error.kind() {
+            // On a disk that became read-only the file is there, and can be locked.
+            io::ErrorKind::ReadOnlyFilesystem => File::open(&path).map_err(|_| error),
+            _ => Err(error),
+        })
         .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

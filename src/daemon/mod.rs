@@ -7,11 +7,13 @@
 //!
 //! systemd is told of `ready` and of the end (`Type=notify`), and may pass the public sockets.
 
+mod backup;
 mod error;
 mod front;
 mod listeners;
 mod lock;
 mod notice;
+mod rescue;
 mod settings;
 mod watcher;
 
@@ -66,7 +68,7 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
     let settings = settings::read(layout)?;
     let reserve = Arc::new(Reserve::at(layout.reserve()));
     reserve.give_up_if_low();
-    let database = Database::open(&layout.database())?.with_reserve(Arc::clone(&reserve));
+    let database = rescue::open(layout, &settings)?.with_reserve(Arc::clone(&reserve));
     let control = bind_control(layout)?;
 
     let (settings_sender, settings_seen) = watch::channel(Arc::new(settings));
@@ -82,6 +84,7 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
     let front = front::Supervisor::start(&site, listeners);
     let watcher = watcher::start(Arc::clone(&fleet), settings_sender)?;
     let outbox = tokio::spawn(site.outbox.clone().run());
+    let backup = tokio::spawn(backup::keep(site.database.clone()));
     let keyring = Arc::new(control::Keyring::new(Arc::clone(&site)));
     if let Err(error) = keyring.write().await {
         let error = &error as &dyn std::error::Error;
@@ -99,6 +102,7 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
     tracing::info!(?end, "server ends");
     api.abort();
     outbox.abort();
+    backup.abort();
     drop(watcher);
     match end {
         End::LeaveRunning => front.leave(),

@@ -9,6 +9,7 @@
 //!                                           ─► journal                what is told of it
 //!                                           ─► told (pure)            what the webhook is told
 //!   recovery                                                          what is found at a start
+//!   rebuild                                                           what is on disk, after the database was lost
 //! ```
 
 pub mod branch;
@@ -20,6 +21,7 @@ pub mod journal;
 mod launch;
 mod pipeline;
 mod queue;
+pub mod rebuild;
 mod recovery;
 mod retire;
 mod room;

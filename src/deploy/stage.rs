@@ -227,16 +227,15 @@ impl Stage {
             }
             kill_point("undo.generation_forgotten");
             if let Some(release) = traces.release {
-                // It may have been remembered just before the swap was refused.
-                log(
-                    database.remove_release(&app, release),
-                    "release can't be forgotten",
-                );
-                kill_point("undo.release_forgotten");
-                log(
-                    build::remove_release(&paths.release(release)),
-                    "release can't be removed",
-                );
+                // It may have been remembered just before the swap was refused. As long as it is, it stays.
+                match database.remove_release(&app, release) {
+                    Ok(()) => {
+                        kill_point("undo.release_forgotten");
+                        let removed = build::remove_release(&paths.release(release));
+                        log(removed, "release can't be removed");
+                    }
+                    error => log(error, "release can't be forgotten"),
+                }
             }
             log(
                 build::remove_release(&staging),

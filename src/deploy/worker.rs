@@ -187,6 +187,8 @@ pub(super) struct Worker {
     trial: Option<Trial>,
     /// The commit whose deploy failed last: it is not tried again just because the branch still names it.
     refused: Option<CommitId>,
+    /// Deploys that have ended, as the database has yet to learn; with the release that was live before.
+    unrecorded: BTreeMap<DeployNumber, (DeployState, Option<ReleaseNumber>)>,
     revive_after: Duration,
     mend_after: Duration,
     stopping: Option<oneshot::Sender<()>>,
@@ -211,6 +213,7 @@ impl Worker {
             lost: found.lost,
             trial: None,
             refused: None,
+            unrecorded: BTreeMap::new(),
             revive_after: REVIVE_AFTER,
             mend_after: mend::MEND_AFTER,
             stopping: None,
@@ -360,7 +363,7 @@ impl Worker {
             phase: failure.phase,
             cause: failure.cause.clone(),
         };
-        let recorded = self.record(journal.deploy(), state).await;
+        let recorded = self.record_end(journal.deploy(), state, None).await;
         self.log_trouble(recorded, "end of a waiting deploy can't be recorded");
         journal.tell(EventKind::Failed(failure));
     }

@@ -38,11 +38,24 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-fn write_whole(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+/// Gives a file that was written under another name its own, in one step; it is on the disk before, and the name after.
+pub fn put_in_place(staging: &Path, path: &Path) -> io::Result<()> {
+    File::open(staging)?.sync_all()?;
+    std::fs::rename(staging, path)?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    File::open(dir)?.sync_all()
+}
+
+/// Removes a file; one that is not there is as good.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
+}
+
+fn write_whole(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    remove_if_there(path)?;
     let mut file = File::options()
         .write(true)
         .create_new(true)

@@ -1,43 +1,110 @@
 //! The one connection.
+//!
+//! ```text
+//!            nothing can be written             writing works again
+//!   (start) ─────────────────────► from memory ─────────────────────► from the file
+//!      └──────────────────────────────────────────────────────────────────▲
+//! ```
+//!
+//! A start on a full disk reads the file into memory, so that everything can be looked at; whatever is to be written
+//! first tries to open the file again. Damage that is found later ends all writing until the next start.
 
-use std::fs::Permissions;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rusqlite::{Connection, Row, ToSql};
+use tokio::sync::watch;
 
 use super::error::StateError;
-use super::schema;
-use crate::process::blocking;
+use super::open;
 use crate::process::reserve::Reserve;
+use crate::process::{blocking, disk};
+
+/// Below this much free disk it is the disk that keeps `SQLite` from writing, in bytes: the index of its log needs it.
+const NO_ROOM: u64 = 64 * 1024;
 
 /// The database of one installation. Clones share the one connection; each call is one transaction that is on disk
 /// when the call returns. Calls take the time of an fsync, so async code runs them on a blocking thread
 /// ([`Database::run`]).
 #[derive(Debug, Clone)]
 pub struct Database {
-    connection: Arc<Mutex<Connection>>,
+    shared: Arc<Shared>,
     reserve: Option<Arc<Reserve>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    source: Mutex<Source>,
+    /// Damage that was found after the start.
+    damaged: OnceLock<()>,
+    /// How often something was changed.
+    changes: watch::Sender<u64>,
+}
+
+/// Where rows come from.
+#[derive(Debug)]
+enum Source {
+    /// The file, which can be written.
+    File(Connection),
+    /// What was in the file at the start, when it could not be written.
+    Memory(Connection),
+}
+
+impl Source {
+    fn connection(&mut self) -> &mut Connection {
+        match self {
+            Self::File(connection) | Self::Memory(connection) => connection,
+        }
+    }
 }
 
 impl Database {
     /// Opens the database, creating or migrating it as needed, and has `SQLite` check it.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        let failed = |source| StateError::Open {
-            path: path.to_owned(),
-            source,
-        };
-        keep_private(path)?;
-        let mut connection = Connection::open(path).map_err(failed)?;
-        configure(&connection).map_err(failed)?;
-        check(&connection, path)?;
-        schema::migrate(&mut connection, path)?;
-        Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
+        Ok(Self::of(path, Source::File(open::open(path)?)))
+    }
+
+    /// The same, except that one that can't be written just now is read.
+    pub(super) fn open_or_read(path: &Path) -> Result<Self, StateError> {
+        match open::open(path) {
+            Ok(connection) => Ok(Self::of(path, Source::File(connection))),
+            Err(error) if error.is_unwritable() => {
+                // Why it can't be written counts, not what else was tried.
+                let Ok(copy) = open::copy(path) else {
+                    return Err(error);
+                };
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "database can't be written: nothing is deployed until it can; what is live serves on"
+                );
+                Ok(Self::of(path, Source::Memory(copy)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn of(path: &Path, source: Source) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                path: path.to_owned(),
+                source: Mutex::new(source),
+                damaged: OnceLock::new(),
+                changes: watch::Sender::default(),
+            }),
             reserve: None,
-        })
+        }
+    }
+
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Marks each change.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
     }
 
     /// Gives this up rather than write to a disk that is about to be full.
@@ -56,23 +123,87 @@ impl Database {
         blocking(move || work(&database)).await
     }
 
+    /// Fails where nothing can be written: for whoever must not begin what he can't write down.
+    pub fn try_to_write(&self) -> Result<(), StateError> {
+        const DOING: &str = "write";
+        self.write(DOING, |connection| {
+            let version: u32 = connection
+                .pragma_query_value(None, "user_version", |row| row.get(0))
+                .map_err(StateError::doing(DOING))?;
+            connection
+                .pragma_update(None, "user_version", version)
+                .map_err(StateError::doing(DOING))
+        })
+    }
+
     /// One transaction.
     pub(super) fn write<T>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
-        let mut connection = self
-            .connection
+        if self.shared.damaged.get().is_some() {
+            return Err(StateError::FoundDamaged {
+                doing,
+                path: self.path().to_owned(),
+            });
+        }
+        let written = self.transact(doing, work);
+        written.map_err(|error| self.explained(doing, error))
+    }
+
+    fn transact<T>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        let mut source = self
+            .shared
+            .source
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if self.reserve.as_deref().is_some_and(Reserve::give_up_if_low) {
             tracing::warn!("the disk is full: the room that was kept back is given up");
         }
+        if let Source::Memory(_) = *source {
+            *source = Source::File(open::open(self.path())?);
+            tracing::info!("database can be written again");
+        }
+        let connection = source.connection();
+        let before = connection.total_changes();
         let transaction = connection.transaction().map_err(StateError::doing(doing))?;
         let value = work(&transaction)?;
         transaction.commit().map_err(StateError::doing(doing))?;
+        if connection.total_changes() != before {
+            self.shared.changes.send_modify(|count| *count += 1);
+        }
         Ok(value)
+    }
+
+    /// What an error of `SQLite`'s means for whoever has to mend it.
+    pub(super) fn explained(&self, doing: &'static str, error: StateError) -> StateError {
+        let path = self.path().to_owned();
+        if error.is_damage() {
+            if self.shared.damaged.set(()).is_ok() {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "database is damaged: nothing is deployed until the server is started again, which rebuilds it"
+                );
+            }
+            return StateError::FoundDamaged { doing, path };
+        }
+        if !error.is_unwritable() {
+            return error;
+        }
+        if error.is_full() || disk::free(&path).is_ok_and(|free| free.bytes < NO_ROOM) {
+            return StateError::Full { doing, path };
+        }
+        StateError::Unwritable {
+            doing,
+            path,
+            source: error.into_cause(),
+        }
     }
 
     /// One statement in a transaction of its own; the number of rows that it changed.
@@ -97,18 +228,27 @@ impl Database {
         values: &[&dyn ToSql],
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StateError> {
-        let connection = self
-            .connection
+        let mut source = self
+            .shared
+            .source
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut statement = connection
-            .prepare_cached(sql)
-            .map_err(StateError::doing(doing))?;
-        let rows = statement
-            .query_map(values, read)
-            .map_err(StateError::doing(doing))?;
-        rows.collect::<rusqlite::Result<Vec<T>>>()
-            .map_err(StateError::doing(doing))
+        let connection = source.connection();
+        let query = || {
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_map(values, read)?.collect()
+        };
+        let rows: rusqlite::Result<Vec<T>> = query();
+        rows.map_err(StateError::doing(doing))
+            .map_err(|error| self.explained_read(doing, error))
+    }
+
+    fn explained_read(&self, doing: &'static str, error: StateError) -> StateError {
+        if error.is_damage() {
+            self.explained(doing, error)
+        } else {
+            error
+        }
     }
 
     /// The first row of a query.
@@ -120,46 +260,6 @@ impl Database {
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, StateError> {
         Ok(self.rows(doing, sql, values, read)?.into_iter().next())
-    }
-}
-
-/// Secrets lie in it: nobody else may read it. `SQLite` gives its other files the mode of this one.
-fn keep_private(path: &Path) -> Result<(), StateError> {
-    let failed = |source| StateError::Protect {
-        path: path.to_owned(),
-        source,
-    };
-    let mut options = std::fs::File::options();
-    let file = options
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
-    file.set_permissions(Permissions::from_mode(0o600))
-        .map_err(failed)
-}
-
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(5))?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "foreign_keys", "on")?;
-    // The whole database is a few hundred kilobytes: 512 KiB of page cache is plenty.
-    connection.pragma_update(None, "cache_size", -512)
-}
-
-fn check(connection: &Connection, path: &Path) -> Result<(), StateError> {
-    let finding: String = connection
-        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(StateError::doing("check the tables"))?;
-    if finding == "ok" {
-        Ok(())
-    } else {
-        Err(StateError::Damaged {
-            path: path.to_owned(),
-            finding,
-        })
     }
 }
 

@@ -244,23 +244,40 @@ impl Database {
     }
 }
 
+/// The columns beside `state` that say more of it.
+#[derive(Debug, Default)]
+pub(super) struct Stored<'s> {
+    pub(super) release: Option<u32>,
+    pub(super) phase: Option<&'static str>,
+    pub(super) cause: Option<&'s str>,
+}
+
+impl<'s> Stored<'s> {
+    pub(super) fn of(state: &'s DeployState) -> Self {
+        let (release, phase, cause) = match state {
+            DeployState::Live { release } => (Some(release.0), None, None),
+            DeployState::Failed { phase, cause } => (None, Some(phase.name()), Some(cause)),
+            DeployState::SwappedBack { release, cause } => (Some(release.0), None, Some(cause)),
+            DeployState::Waiting
+            | DeployState::Running
+            | DeployState::Superseded
+            | DeployState::Interrupted => (None, None, None),
+        };
+        Self {
+            release,
+            phase,
+            cause: cause.map(String::as_str),
+        }
+    }
+}
+
 fn set_deploy(
     connection: &Connection,
     app: &AppName,
     number: DeployNumber,
     state: &DeployState,
 ) -> Result<(), StateError> {
-    let (release, phase, cause) = match state {
-        DeployState::Live { release } => (Some(release.0), None, None),
-        DeployState::Failed { phase, cause } => (None, Some(phase.name()), Some(cause.as_str())),
-        DeployState::SwappedBack { release, cause } => {
-            (Some(release.0), None, Some(cause.as_str()))
-        }
-        DeployState::Waiting
-        | DeployState::Running
-        | DeployState::Superseded
-        | DeployState::Interrupted => (None, None, None),
-    };
+    let stored = Stored::of(state);
     let ended_at = state.ended().then(|| now().to_string());
     let sql = "UPDATE deploys SET state = ?3, release = ?4, phase = ?5, cause = ?6, ended_at = ?7
                    WHERE app = ?1 AND number = ?2";
@@ -268,9 +285,9 @@ fn set_deploy(
         app.as_str(),
         number.0,
         state.name(),
-        release,
-        phase,
-        cause,
+        stored.release,
+        stored.phase,
+        stored.cause,
         ended_at
     ];
     connection

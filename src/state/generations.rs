@@ -5,7 +5,7 @@
 //!                          └──────── failed ────────────────────────────────────►
 //! ```
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::database::{Database, parsed};
 use super::error::StateError;
@@ -103,18 +103,7 @@ impl Database {
     pub fn set_live(&self, app: &AppName, number: GenerationNumber) -> Result<(), StateError> {
         const DOING: &str = "make a generation live";
         self.write(DOING, |connection| {
-            let at = now().to_string();
-            let drain = "UPDATE generations SET state = 'draining', since = ?3
-                         WHERE app = ?1 AND number <> ?2 AND state = 'live'";
-            let live =
-                "UPDATE generations SET state = 'live', since = ?3 WHERE app = ?1 AND number = ?2";
-            let app_row = "UPDATE apps SET live_generation = ?2 WHERE name = ?1";
-            connection
-                .execute(drain, params![app.as_str(), number.0, at])
-                .and_then(|_| connection.execute(live, params![app.as_str(), number.0, at]))
-                .and_then(|_| connection.execute(app_row, params![app.as_str(), number.0]))
-                .map_err(StateError::doing(DOING))?;
-            Ok(())
+            set_live(connection, app, number).map_err(StateError::doing(DOING))
         })
     }
 
@@ -147,6 +136,23 @@ impl Database {
             read_generation,
         )
     }
+}
+
+pub(super) fn set_live(
+    connection: &Connection,
+    app: &AppName,
+    number: GenerationNumber,
+) -> rusqlite::Result<()> {
+    let at = now().to_string();
+    let drain = "UPDATE generations SET state = 'draining', since = ?3
+                 WHERE app = ?1 AND number <> ?2 AND state = 'live'";
+    let live = "UPDATE generations SET state = 'live', since = ?3 WHERE app = ?1 AND number = ?2";
+    let app_row = "UPDATE apps SET live_generation = ?2 WHERE name = ?1";
+    connection.execute(drain, params![app.as_str(), number.0, at])?;
+    connection.execute(live, params![app.as_str(), number.0, at])?;
+    connection
+        .execute(app_row, params![app.as_str(), number.0])
+        .map(drop)
 }
 
 fn read_generation(row: &Row<'_>) -> rusqlite::Result<Generation> {

@@ -5,13 +5,18 @@
 //! the only one that imports `rusqlite`.
 
 mod apps;
+mod backup;
 mod database;
 mod deliveries;
 mod deploys;
 mod error;
 mod generations;
 mod keys;
+mod log;
+mod open;
 mod releases;
+mod rescue;
+mod restore;
 mod retention;
 mod schema;
 
@@ -23,3 +28,5 @@ pub use error::StateError;
 pub use generations::{Enrolled, Generation, GenerationState};
 pub use keys::Key;
 pub use releases::Release;
+pub use rescue::{Rescued, kept_aside, report_of};
+pub use restore::{History, Numbers};

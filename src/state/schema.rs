@@ -164,34 +164,4 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::Database;
-
-    /// What is in an app's row whatever the version.
-    const APP: &str = "INSERT INTO apps (name, branch, repo, gate, created_at)
-        VALUES ('shop', 'main', '/srv/shop.git', 1, '2026-01-01T00:00:00Z')";
-
-    #[test]
-    fn a_database_of_each_earlier_version_becomes_one_of_this() {
-        for version in 1..MIGRATIONS.len() {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("handover.db");
-            let old = Connection::open(&path).unwrap();
-            for step in &MIGRATIONS[..version] {
-                old.execute_batch(step).unwrap();
-            }
-            old.pragma_update(None, "user_version", u32::try_from(version).unwrap())
-                .unwrap();
-            old.execute_batch(APP).unwrap();
-            drop(old);
-
-            let database = Database::open(&path).unwrap();
-            let app = database.app(&"shop".parse().unwrap()).unwrap();
-            assert!(app.gate && !app.allow_force, "from version {version}");
-            assert_eq!(app.webhook, None);
-            assert_eq!(database.deploys(&app.name, 1).unwrap(), []);
-            assert_eq!(database.releases(&app.name).unwrap(), []);
-        }
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use crate::paths::{AppPaths, Layout};
 use crate::process::blocking;
 use crate::process::socket::group_id;
 use crate::slot;
-use crate::state::{App, NewApp, StateError};
+use crate::state::{App, Database, NewApp, StateError};
 
 /// An app that is to be created.
 #[derive(Debug, Clone)]
@@ -110,6 +110,8 @@ impl Fleet {
     pub async fn destroy(&self, name: &AppName) -> Result<(), FleetError> {
         let app = self.app(name).await?;
         let handle = self.handle(name)?;
+        // An app that can't be forgotten goes on.
+        self.site.database.run(Database::try_to_write).await?;
         handle.stop().await;
         self.workers
             .write()

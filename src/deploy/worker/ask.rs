@@ -181,7 +181,7 @@ impl Worker {
         branch: BranchMove,
         options: PushOptions,
     ) -> Result<Answer, StateError> {
-        let (behind, newer) = match self.queue.consider(&goal) {
+        let place = match self.queue.consider(&goal) {
             Admission::Join(number) => {
                 self.claim(number, wanted.by).await?;
                 let journal = self
@@ -189,22 +189,21 @@ impl Worker {
                     .expect("who is in the queue has a journal");
                 return Ok(Answer::Journal(journal));
             }
-            Admission::Run => (None, None),
-            Admission::Wait { behind, superseded } => {
-                (Some(behind), superseded.map(|_| wanted.commit.clone()))
-            }
+            Admission::Run => None,
+            Admission::Wait { behind, .. } => Some(behind),
         };
+        // First of all: what can't be written down changes nothing.
         let mut ticket = self.ticket(wanted, branch, options).await?;
         ticket.release = release;
         let journal = Arc::clone(&ticket.journal);
-        if let Some(newer) = newer {
-            self.supersede(&newer).await;
+        if place.is_some() {
+            self.supersede(&ticket.wanted.commit).await;
         }
         self.queue.admit(Entry {
             number: journal.deploy(),
             goal,
         });
-        match behind {
+        match place {
             None => self.begin_or_fail(ticket).await,
             Some(behind) => {
                 journal.tell(EventKind::Waiting {
@@ -271,7 +270,9 @@ impl Worker {
             return;
         };
         let number = loser.journal.deploy();
-        let recorded = self.record(number, DeployState::Superseded).await;
+        let recorded = self
+            .record_end(number, DeployState::Superseded, None)
+            .await;
         self.log_trouble(recorded, "deploy that has lost its place can't be recorded");
         loser.journal.tell(EventKind::Superseded { by: by.clone() });
     }
@@ -328,8 +329,30 @@ impl Worker {
     }
 
     /// The same for a deploy that has ended: the webhook is told, if it is its business. `previous` is the release that
-    /// was live before.
+    /// was live before. What can't be recorded now is tried again at each look.
     pub(super) async fn record_end(
+        &mut self,
+        number: DeployNumber,
+        state: DeployState,
+        previous: Option<ReleaseNumber>,
+    ) -> Result<(), StateError> {
+        let recorded = self.try_record_end(number, state.clone(), previous).await;
+        match &recorded {
+            Ok(()) => _ = self.unrecorded.remove(&number),
+            Err(_) => _ = self.unrecorded.insert(number, (state, previous)),
+        }
+        recorded
+    }
+
+    /// Ends that the database did not take when they came.
+    pub(super) async fn record_late(&mut self) {
+        for (number, (state, previous)) in self.unrecorded.clone() {
+            let recorded = self.record_end(number, state, previous).await;
+            self.log_trouble(recorded, "end of a deploy still can't be recorded");
+        }
+    }
+
+    async fn try_record_end(
         &self,
         number: DeployNumber,
         state: DeployState,

@@ -42,6 +42,7 @@ impl Worker {
     /// has made and not yet written down looks like what a crash has left.
     async fn mend(&mut self) {
         room::keep_back(&self.site).await;
+        self.record_late().await;
         let idle = self.running.is_none() && self.waiting.is_none() && self.stopping.is_none();
         if idle {
             let held = self.held();
