@@ -322,6 +322,11 @@ impl GenerationPaths {
         self.dir.with_extension("retired.json")
     }
 
+    /// The same while it is being written.
+    pub fn retirement_staging(&self) -> PathBuf {
+        self.dir.with_extension("retired.json.new")
+    }
+
     /// Where `keep` answers.
     pub fn control_socket(&self) -> PathBuf {
         self.dir.join("control.sock")

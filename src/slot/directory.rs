@@ -46,11 +46,13 @@ fn failed(path: &Path, source: io::Error) -> SlotError {
     }
 }
 
-/// Removes what a generation left: its socket's name and its directory. Its keeper does so itself when it ends; this
-/// is for those that were killed.
+/// Removes what a generation left: its socket's name, its word of how it ended, and its directory. Its keeper does so
+/// itself when it ends, up to the word; this is for those that were killed.
 pub fn remove_generation(app: &AppPaths, generation: GenerationNumber) -> Result<(), SlotError> {
     remove(&app.generation_socket(generation))?;
     let paths = app.generation(generation);
+    remove(&paths.retirement())?;
+    remove(&paths.retirement_staging())?;
     let dir = paths.dir();
     ignore_missing(remove_dir_all(dir)).map_err(|source| SlotError::Remove {
         path: dir.to_owned(),
@@ -58,13 +60,13 @@ pub fn remove_generation(app: &AppPaths, generation: GenerationNumber) -> Result
     })
 }
 
-/// The generations that have a socket or a directory here, in order; none if that can't be read.
+/// The generations that have a socket, a directory or a last word here, in order; none if that can't be read.
 pub fn left_behind(app: &AppPaths) -> Vec<GenerationNumber> {
     let entries = read_dir(app.run()).into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| {
         let name = entry.file_name();
         let name = name.to_str()?.strip_prefix('g')?;
-        name.strip_suffix(".sock").unwrap_or(name).parse().ok()
+        name.split('.').next()?.parse().ok()
     });
     let found: BTreeSet<GenerationNumber> = numbers.collect();
     found.into_iter().collect()
