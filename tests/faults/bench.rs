@@ -59,9 +59,12 @@ impl Bench {
 
     /// The calls of one deploy, from the push to the end of the version before.
     pub fn calls(&mut self) -> Vec<Call> {
-        let before = self.shim.calls().len();
+        let (before, log) = (self.shim.calls().len(), self.shop.server.log().len());
+        self.next_version();
         self.shim.record();
-        self.next_push_works();
+        let told = self.push();
+        told.went_live();
+        self.settle(&told, log);
         self.shim.disarm();
         self.shim.calls().split_off(before)
     }
