@@ -59,9 +59,12 @@ impl Bench {
 
     /// The calls of one deploy, from the push to the end of the version before.
     pub fn calls(&mut self) -> Vec<Call> {
-        let before = self.shim.calls().len();
+        let (before, log) = (self.shim.calls().len(), self.shop.server.log().len());
+        self.next_version();
         self.shim.record();
-        self.next_push_works();
+        let told = self.push();
+        told.went_live();
+        self.settle(&told, log);
         self.shim.disarm();
         self.shim.calls().split_off(before)
     }
@@ -144,7 +147,7 @@ impl Bench {
         let visitor = Visitor::arrive(self.shop.server.address());
         self.shim.arm(call, how);
         let told = self.push();
-        self.settle();
+        self.settle(&told, log);
         self.shim.disarm();
         self.look_after_serve();
         self.shop.server.assert_right();
@@ -195,14 +198,12 @@ impl Bench {
         pushed(&push.wait_with_output().unwrap())
     }
 
-    /// Until the call has been made, or all that the deploy is about.
-    fn settle(&mut self) {
+    /// Until the call has been made, or all that the deploy is about: the end of the version before comes last.
+    fn settle(&mut self, told: &Pushed, log: usize) {
         until("the deploy is at an end", || {
             self.look_after_serve();
-            let status = self.shop.server.run(&["status", "shop", "--json"]);
-            let status: serde_json::Value = serde_json::from_slice(&status.stdout).ok()?;
-            let drained = status["apps"][0]["draining"].as_array()?.is_empty();
-            (drained || self.shim.hit().is_some()).then_some(())
+            let retired = || self.shop.server.log()[log..].contains("event=Retired");
+            (told.code != 0 || self.shim.hit().is_some() || retired()).then_some(())
         });
     }
 

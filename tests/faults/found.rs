@@ -143,3 +143,17 @@ fn who_has_lost_his_place_learns_it_even_if_it_can_not_be_written_down() {
     shop.server.until_drained("shop");
     shop.server.assert_right();
 }
+
+#[test]
+fn a_keeper_that_is_killed_over_its_last_word_leaves_nothing() {
+    let mut bench = Bench::open();
+    let word = call("keep write run/shop/g#.retired.json.new", 1);
+    assert_eq!(bench.fault(&word, How::Killed), End::Live);
+}
+
+#[test]
+fn a_last_word_that_can_not_be_removed_is_removed_later() {
+    let mut bench = Bench::open();
+    let word = call("serve unlink run/shop/g#.retired.json", 1);
+    assert_eq!(bench.fault(&word, How::Io), End::Live);
+}

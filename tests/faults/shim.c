@@ -139,7 +139,7 @@ static void begin(struct text *text, const char *kind)
 static void record(struct text *text)
 {
 	put(text, "\n");
-	long fd = syscall(SYS_open, control->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	long fd = syscall(SYS_openat, AT_FDCWD, control->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return;
 	syscall(SYS_write, fd, text->at, text->length);
@@ -241,7 +241,7 @@ __attribute__((constructor)) static void start(void)
 	if (!file)
 		return;
 	self = getpid();
-	int fd = syscall(SYS_open, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	int fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
 	ssize_t length = fd < 0 ? 0 : read(fd, line, sizeof line - 1);
 	syscall(SYS_close, fd);
 	for (char *word = line; word < line + length; word += strlen(word) + 1)
@@ -253,7 +253,7 @@ __attribute__((constructor)) static void start(void)
 		role = NULL;
 		return;
 	}
-	fd = syscall(SYS_open, file, O_RDWR | O_CLOEXEC);
+	fd = syscall(SYS_openat, AT_FDCWD, file, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	void *mapped = mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

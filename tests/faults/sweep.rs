@@ -1,6 +1,6 @@
 //! Many faults, a deploy for each, on several servers side by side.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -33,9 +33,9 @@ pub fn some(faults: &[Fault], number: usize, seed: u64) -> Vec<Fault> {
     (0..number).map(|one| faults[at(one)].clone()).collect()
 }
 
-/// Runs them all.
+/// Runs them all, the last calls of a deploy first.
 pub fn run(faults: Vec<Fault>, jobs: usize) -> Results {
-    let queue = Mutex::new(VecDeque::from(faults));
+    let queue = Mutex::new(faults);
     let results = Mutex::new(Results::default());
     std::thread::scope(|scope| {
         for _ in 0..jobs {
@@ -45,10 +45,10 @@ pub fn run(faults: Vec<Fault>, jobs: usize) -> Results {
     results.into_inner().unwrap()
 }
 
-fn work(queue: &Mutex<VecDeque<Fault>>, results: &Mutex<Results>) {
+fn work(queue: &Mutex<Vec<Fault>>, results: &Mutex<Results>) {
     let mut bench = None;
     loop {
-        let Some(fault) = queue.lock().unwrap().pop_front() else {
+        let Some(fault) = queue.lock().unwrap().pop() else {
             return;
         };
         let (call, how) = &fault;
