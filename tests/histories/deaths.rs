@@ -36,18 +36,27 @@ impl History<'_> {
             self.server.kill_at(point);
         }
         let pusher = Pusher::start(&mut command);
-        let told = self.follow(pusher);
+        let (told, mut is_back) = self.follow_through(pusher);
         let Some(point) = death else {
+            assert!(!is_back, "the server has ended by itself");
             return (told, false);
         };
         let waited = Instant::now();
         while !self.server.was_killed() && waited.elapsed() < AFTERWARDS {
             sleep(LOOK_EVERY);
         }
-        let died = self.server.was_killed();
-        // Nobody else is to die of it.
-        let _ = std::fs::remove_file(self.server.home().join("kill-at"));
-        self.start_if_dead();
+        // Nobody else is to die of it; who has removed the file dies.
+        let died = std::fs::remove_file(self.server.home().join("kill-at")).is_err();
+        let of_serve = !point.starts_with("keep.") && !point.starts_with("front.");
+        if died && of_serve && !is_back {
+            self.server.await_death();
+            self.server.launch_again();
+            is_back = true;
+        }
+        assert!(
+            !died || is_back == of_serve,
+            "nobody dies at {point} but who passes it"
+        );
         if point.starts_with("keep.") {
             // What listened may have listened to an orphan, which is a process that nobody remembers.
             self.listeners.clear();
@@ -57,21 +66,24 @@ impl History<'_> {
 
     /// Waits for the end of a command, and starts `serve` again whenever it has died.
     pub fn follow(&mut self, pusher: Pusher) -> Pushed {
-        std::thread::scope(|scope| {
-            let end = scope.spawn(|| pusher.finish());
-            while !end.is_finished() {
-                self.start_if_dead();
-                sleep(LOOK_EVERY);
-            }
-            end.join().unwrap()
-        })
+        self.follow_through(pusher).0
     }
 
-    fn start_if_dead(&mut self) {
-        if is_dead(self.server.pid()) {
-            self.server.await_death();
-            self.server.launch_again();
-        }
+    /// The same; gives whether `serve` had to be started again.
+    fn follow_through(&mut self, pusher: Pusher) -> (Pushed, bool) {
+        std::thread::scope(|scope| {
+            let end = scope.spawn(|| pusher.finish());
+            let mut is_back = false;
+            while !end.is_finished() {
+                if is_dead(self.server.pid()) {
+                    self.server.await_death();
+                    self.server.launch_again();
+                    is_back = true;
+                }
+                sleep(LOOK_EVERY);
+            }
+            (end.join().unwrap(), is_back)
+        })
     }
 
     /// `serve` is ended as by an administrator, and started again.

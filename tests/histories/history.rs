@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::caller::{Caller, Listener, ask};
 use crate::disk::Disk;
 use crate::model::{Change, Model, Seen};
 use crate::step::{Action, Kind, Step};
+use crate::support::caller::{Caller, Listener, ask};
 use crate::support::{Project, Server, http, until};
 use crate::version;
 

@@ -8,7 +8,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod caller;
 mod deaths;
 mod disk;
 mod history;

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)] // each test binary uses its part
 
+pub mod caller;
 pub mod execs;
 pub mod http;
 pub mod invariants;

@@ -55,6 +55,10 @@ impl Hand<'_> {
                 let app = self.app.clone();
                 blocking(move || Repo::open(&app.repo)?.remove_lock(&app.branch)).await?;
             }
+            Action::Forget(number) => {
+                self.write(move |database, app| database.remove_release(app, number))
+                    .await?;
+            }
             Action::Interrupt(deploy) => self.end_badly(deploy).await?,
             Action::Complete(swapped) => self.end_well(swapped).await?,
             Action::Enrol(number) => self.enrol(number).await?,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::sight::{Seen, Sight, Stranger};
+use super::sight::{Built, Seen, Sight, Stranger};
 use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::state::GenerationState;
 
@@ -14,6 +14,8 @@ use crate::state::GenerationState;
 pub(in crate::deploy) enum Action {
     /// The lock of the deploy branch is held by nobody: whoever took it was killed.
     Unlock,
+    /// A release was remembered just before its deploy was cut off, and was never live.
+    Forget(ReleaseNumber),
     /// A deploy was cut off before its swap: it has not ended well.
     Interrupt(DeployNumber),
     /// A deploy was cut off after its swap: it is live, and its branch may have yet to follow.
@@ -61,7 +63,7 @@ pub(in crate::deploy) struct Held {
 /// What is to be done at a start.
 pub(in crate::deploy) fn at_start(sight: &Sight) -> Vec<Action> {
     let mut plan = unlock(sight);
-    plan.extend(ends_of_deploys(sight, sight.leads_to));
+    plan.extend(ends_of_deploys(sight, sight.leads_to.or(remembered(sight))));
     let serves = serves(sight);
     for seen in &sight.generations {
         let number = seen.number;
@@ -85,8 +87,16 @@ pub(in crate::deploy) fn at_start(sight: &Sight) -> Vec<Action> {
         });
     }
     plan.extend(strangers(sight, &BTreeSet::new()));
-    plan.extend(directories(sight));
+    let stray = directories(sight, &plan);
+    plan.extend(stray);
     plan
+}
+
+/// The generation that was written down as live: after a power cut nothing else says so.
+fn remembered(sight: &Sight) -> Option<GenerationNumber> {
+    let mut rows = sight.generations.iter();
+    let live = rows.find(|seen| seen.state == GenerationState::Live);
+    live.map(|seen| seen.number)
 }
 
 /// The generation that `live.sock` leads to and that is in good hands; where there is none, the one that was written
@@ -132,7 +142,8 @@ pub(in crate::deploy) fn in_passing(sight: &Sight, held: &Held) -> Vec<Action> {
         });
     }
     plan.extend(strangers(sight, &held.all));
-    plan.extend(directories(sight));
+    let stray = directories(sight, &plan);
+    plan.extend(stray);
     plan
 }
 
@@ -141,14 +152,20 @@ fn unlock(sight: &Sight) -> Vec<Action> {
     sight.locked.then_some(Action::Unlock).into_iter().collect()
 }
 
-/// Deploys that are open and are not under way: only one that has swapped has come to a good end.
+/// Deploys that are open and are not under way: only one that has swapped has come to a good end. Of the others nothing
+/// is left, as of those that have failed.
 fn ends_of_deploys(sight: &Sight, live: Option<GenerationNumber>) -> Vec<Action> {
     let swapped = swapped(&sight.generations, live);
     let end = |&deploy: &DeployNumber| match swapped.filter(|swapped| swapped.deploy == deploy) {
         Some(swapped) => Action::Complete(swapped),
         None => Action::Interrupt(deploy),
     };
-    sight.open.iter().map(end).collect()
+    let ends: Vec<Action> = sight.open.iter().map(end).collect();
+    let vain = sight.releases.iter().filter(|built| {
+        ends.contains(&Action::Interrupt(built.deploy)) && !is_started(sight, built.number)
+    });
+    let vain: Vec<Action> = vain.map(|built| Action::Forget(built.number)).collect();
+    [vain, ends].concat()
 }
 
 /// The deploy that has made this generation live, whether that was written down or not.
@@ -187,23 +204,25 @@ fn strangers(sight: &Sight, held: &BTreeSet<GenerationNumber>) -> Vec<Action> {
 
 /// What lies beside the releases and is none. What users may be served from is one, remembered or not, as long as its
 /// generation is.
-fn directories(sight: &Sight) -> impl Iterator<Item = Action> + '_ {
-    let known = |name: &str| {
-        let Ok(number) = name.parse() else {
-            return false;
-        };
-        sight.releases.contains(&number)
-            || sight
-                .generations
-                .iter()
-                .any(|seen| seen.release == number && may_serve(sight, seen))
-            || sight
-                .strangers
-                .iter()
-                .any(|stranger| stranger.release == Some(number))
+fn directories(sight: &Sight, plan: &[Action]) -> Vec<Action> {
+    let remembered = |number: ReleaseNumber| {
+        let built = |built: &Built| built.number == number;
+        sight.releases.iter().any(built) && !plan.contains(&Action::Forget(number))
     };
-    let unknown = sight.directories.iter().filter(move |name| !known(name));
-    unknown.map(|name| Action::Remove(name.clone()))
+    let known = |name: &str| {
+        let number = name.parse();
+        number.is_ok_and(|number| remembered(number) || is_started(sight, number))
+    };
+    let unknown = sight.directories.iter().filter(|name| !known(name));
+    unknown.map(|name| Action::Remove(name.clone())).collect()
+}
+
+/// Whether users may be served from a release.
+fn is_started(sight: &Sight, release: ReleaseNumber) -> bool {
+    let mut rows = sight.generations.iter();
+    let mut strangers = sight.strangers.iter();
+    rows.any(|seen| seen.release == release && may_serve(sight, seen))
+        || strangers.any(|stranger| stranger.release == Some(release))
 }
 
 fn may_serve(sight: &Sight, seen: &Seen) -> bool {
@@ -216,6 +235,9 @@ impl Action {
         Some(match self {
             Self::Adopt(_) | Self::Drain(_) => return None,
             Self::Unlock => "the branch's lock, which nobody holds, is removed".to_owned(),
+            Self::Forget(release) => {
+                format!("release {release}, which was never live, is forgotten")
+            }
             Self::Interrupt(deploy) => format!("deploy {deploy} was cut off, and is at its end"),
             Self::Complete(swapped) => format!(
                 "deploy {} was cut off after its swap, and release {} is live",

@@ -27,7 +27,7 @@ pub(in crate::deploy) struct Sight {
     /// Deploys that have not ended, as far as is remembered.
     pub open: Vec<DeployNumber>,
     /// The releases that are remembered.
-    pub releases: Vec<ReleaseNumber>,
+    pub releases: Vec<Built>,
     /// What lies in the directory of releases.
     pub directories: Vec<String>,
 }
@@ -43,6 +43,14 @@ pub(in crate::deploy) struct Seen {
     pub state: GenerationState,
     /// Whether its keeper lives.
     pub keeper: bool,
+}
+
+/// A release that is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::deploy) struct Built {
+    pub number: ReleaseNumber,
+    /// The deploy that built it.
+    pub deploy: DeployNumber,
 }
 
 /// A generation that is not remembered.
@@ -109,7 +117,13 @@ fn see(database: &Database, app: &App, paths: &AppPaths) -> Result<(Sight, Keepe
         leads_to: slot::live(paths),
         locked,
         open: open.iter().map(|deploy| deploy.number).collect(),
-        releases: releases.iter().map(|release| release.number).collect(),
+        releases: releases
+            .iter()
+            .map(|release| Built {
+                number: release.number,
+                deploy: release.deploy,
+            })
+            .collect(),
         directories: names_in(&paths.releases()),
     };
     Ok((sight, keepers))

@@ -17,7 +17,7 @@ fn sights() -> impl Strategy<Value = Sight> {
     let rows = btree_map(1..8u32, (select(&STATES[..]), any::<bool>(), 1..5u32), 0..5);
     let strangers = btree_map(8..11u32, (any::<bool>(), option::of(1..5u32)), 0..3);
     let open = btree_set(20..32u32, 0..4);
-    let releases = btree_set(1..5u32, 0..4);
+    let releases = btree_map(1..5u32, 18..32u32, 0..4);
     let directories = vec(
         select(&["1", "2", "3", "4", "9", ".staging-7", "x y", "-1"][..]),
         0..5,
@@ -70,7 +70,10 @@ fn sights() -> impl Strategy<Value = Sight> {
                     leads_to,
                     locked,
                     open: open.into_iter().map(DeployNumber).collect(),
-                    releases: releases.into_iter().map(ReleaseNumber).collect(),
+                    releases: releases
+                        .into_iter()
+                        .map(|(number, deploy)| built(number, deploy))
+                        .collect(),
                     directories: directories.into_iter().collect(),
                 }
             },
@@ -95,6 +98,7 @@ fn carried_out(sight: &Sight, plan: &[Action]) -> (Sight, Held) {
     for action in plan {
         match action {
             Action::Unlock => after.locked = false,
+            Action::Forget(number) => after.releases.retain(|built| built.number != *number),
             Action::Interrupt(deploy) => after.open.retain(|open| open != deploy),
             Action::Complete(swapped) => after.open.retain(|open| *open != swapped.deploy),
             Action::Enrol(number) => {
@@ -103,7 +107,10 @@ fn carried_out(sight: &Sight, plan: &[Action]) -> (Sight, Held) {
                     .iter()
                     .find(|stranger| stranger.number == *number);
                 let release = stranger.unwrap().release.unwrap_or(ReleaseNumber(4));
-                after.releases.push(release);
+                after.releases.push(Built {
+                    number: release,
+                    deploy: DeployNumber(0),
+                });
                 after
                     .strangers
                     .retain(|stranger| stranger.number != *number);
@@ -155,6 +162,7 @@ fn fate(action: &Action) -> Option<GenerationNumber> {
         | Action::Bury(number)
         | Action::Clear(number) => Some(*number),
         Action::Unlock
+        | Action::Forget(_)
         | Action::Interrupt(_)
         | Action::Complete(_)
         | Action::Enrol(_)
@@ -194,7 +202,8 @@ proptest! {
                 Action::Await(number) | Action::Bury(number) | Action::Clear(number) => {
                     prop_assert!(!keeper_of(*number), "{:?}", action);
                 }
-                Action::Unlock | Action::Interrupt(_) | Action::Complete(_) | Action::Record(_) | Action::Remove(_) => {}
+                Action::Unlock | Action::Forget(_) | Action::Interrupt(_) | Action::Complete(_) | Action::Record(_)
+                | Action::Remove(_) => {}
             }
         }
     }
@@ -211,14 +220,15 @@ proptest! {
     }
 
     #[test]
-    fn each_open_deploy_ends_once_and_well_only_if_live_sock_leads_to_its_generation(sight in sights()) {
+    fn each_open_deploy_ends_once_and_well_only_if_its_generation_is_the_one_that_users_are_sent_to(sight in sights()) {
         let mut ended = Vec::new();
         for action in at_start(&sight) {
             match action {
                 Action::Interrupt(deploy) => ended.push(deploy),
                 Action::Complete(swapped) => {
                     let row = sight.generations.iter().find(|row| row.deploy == swapped.deploy).unwrap();
-                    prop_assert_eq!(sight.leads_to, Some(row.number));
+                    let alone = sight.leads_to.is_none() && row.state == GenerationState::Live;
+                    prop_assert!(alone || sight.leads_to == Some(row.number));
                     prop_assert_eq!(swapped.release, row.release);
                     ended.push(swapped.deploy);
                 }
@@ -230,10 +240,17 @@ proptest! {
 
     #[test]
     fn releases_and_what_generations_were_started_from_stay_and_whatever_else_lies_there_goes(sight in sights()) {
-        let (after, _) = carried_out(&sight, &at_start(&sight));
+        let plan = at_start(&sight);
+        let (after, _) = carried_out(&sight, &plan);
         let started = sight.generations.iter().filter(|row| may_serve(&sight, row)).map(|row| row.release);
         let started = started.chain(sight.strangers.iter().filter_map(|stranger| stranger.release));
-        let needed: Vec<String> = started.chain(sight.releases.iter().copied()).map(|number| number.to_string()).collect();
+        let started: Vec<ReleaseNumber> = started.collect();
+        let interrupted = |deploy| plan.contains(&Action::Interrupt(deploy));
+        let kept = |one: &&Built| !interrupted(one.deploy) || started.contains(&one.number);
+        let kept: Vec<Built> = sight.releases.iter().filter(kept).copied().collect();
+        prop_assert!(kept.iter().all(|one| after.releases.contains(one)));
+        let needed = started.iter().copied().chain(kept.iter().map(|one| one.number));
+        let needed: Vec<String> = needed.map(|number| number.to_string()).collect();
         let (stay, _): (Vec<_>, Vec<_>) = sight.directories.iter().cloned().partition(|name| needed.contains(name));
         prop_assert_eq!(after.directories, stay);
     }
@@ -265,6 +282,13 @@ proptest! {
         let serves = after.generations.iter().any(|row| Some(row.number) == held.live && row.keeper);
         let set_right = held.live.filter(|live| serves && after.leads_to != Some(*live));
         prop_assert_eq!(plan, set_right.map(Action::Publish).into_iter().collect::<Vec<_>>());
+    }
+}
+
+fn built(number: u32, deploy: u32) -> Built {
+    Built {
+        number: ReleaseNumber(number),
+        deploy: DeployNumber(deploy),
     }
 }
 
@@ -312,13 +336,39 @@ fn after_a_power_cut_what_was_live_is_awaited_and_the_rest_is_cleared_away() {
             row(4, GenerationState::Starting, false),
         ],
         open: vec![DeployNumber(24)],
+        releases: vec![built(13, 23), built(14, 24)],
         ..Sight::default()
     };
     let expected = [
+        Action::Forget(ReleaseNumber(14)),
         Action::Interrupt(DeployNumber(24)),
         Action::Bury(GenerationNumber(2)),
         Action::Await(GenerationNumber(3)),
         Action::Bury(GenerationNumber(4)),
+    ];
+    assert_eq!(at_start(&sight), expected);
+}
+
+#[test]
+fn after_a_power_cut_what_was_written_down_as_live_has_come_to_a_good_end() {
+    let sight = Sight {
+        generations: vec![
+            row(2, GenerationState::Draining, false),
+            row(3, GenerationState::Live, false),
+        ],
+        open: vec![DeployNumber(23)],
+        releases: vec![built(12, 22), built(13, 23)],
+        ..Sight::default()
+    };
+    let swapped = Swapped {
+        deploy: DeployNumber(23),
+        release: ReleaseNumber(13),
+        previous: Some(ReleaseNumber(12)),
+    };
+    let expected = [
+        Action::Complete(swapped),
+        Action::Bury(GenerationNumber(2)),
+        Action::Await(GenerationNumber(3)),
     ];
     assert_eq!(at_start(&sight), expected);
 }

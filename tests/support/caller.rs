@@ -1,4 +1,4 @@
-//! Somebody who uses the app during a whole history, at the door that nginx would use, and counts strictly.
+//! Somebody who uses an app while a test goes on, at the door that nginx would use, and counts strictly.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
