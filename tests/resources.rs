@@ -5,11 +5,13 @@
 
 mod support;
 
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::steady::Users;
-use support::{Cgroup, Group, Shop, http, until};
+use support::{Cgroup, Group, Pusher, Shop, http, until};
 
 const MIB: u64 = 1 << 20;
 
@@ -170,4 +172,102 @@ fn apps_have_the_limit_of_descriptors_that_the_server_began_with() {
         .push(&shop.repo)
         .went_live()
         .says(String::from_utf8(own.stdout).unwrap().trim());
+}
+
+/// Each of these takes a second longer from now on, in the server and in what it starts.
+const SLOW: &str = "fsync,fdatasync,syncfs,sync_file_range";
+
+/// strace, attached to a server; ended when this is dropped.
+struct SlowDisk {
+    strace: Child,
+    log: PathBuf,
+}
+
+impl SlowDisk {
+    fn under(pid: u32, log: PathBuf) -> Option<Self> {
+        if tracer_of(pid) != 0 {
+            return None; // by scripts/strace-suite
+        }
+        let mut strace = Command::new("strace");
+        let (trace, inject) = (
+            format!("trace={SLOW}"),
+            format!("inject={SLOW}:delay_exit=1000000"),
+        );
+        strace
+            .args([
+                "-f",
+                "-e",
+                &trace,
+                "-e",
+                &inject,
+                "-p",
+                &pid.to_string(),
+                "-o",
+            ])
+            .arg(&log)
+            .stderr(Stdio::null());
+        let strace = strace.spawn().ok()?;
+        until("strace is attached", || {
+            (tracer_of(pid) == strace.id()).then_some(())
+        });
+        Some(Self { strace, log })
+    }
+
+    /// The threads that have waited for the disk, once for each time.
+    fn who_waited(&self) -> Vec<u32> {
+        let text = std::fs::read_to_string(&self.log).unwrap();
+        let calls = text
+            .lines()
+            .filter(|line| line.contains("sync") && !line.contains("resumed"));
+        let thread = |line: &str| line.split(' ').next()?.parse().ok();
+        calls.filter_map(thread).collect()
+    }
+}
+
+impl Drop for SlowDisk {
+    fn drop(&mut self) {
+        // SIGINT makes it let go of whom it is attached to.
+        let _ = kill(
+            Pid::from_raw(self.strace.id().cast_signed()),
+            Signal::SIGINT,
+        );
+        let _ = self.strace.wait();
+    }
+}
+
+fn tracer_of(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let tracer = status
+        .lines()
+        .find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn a_slow_disk_makes_a_push_slow_and_nobody_else() {
+    let shop = Shop::open("v1");
+    let users = Users::of_any_version(shop.server.address());
+    let commit = shop.project.version("v2");
+    let log = shop.server.home().join("strace.log");
+    let Some(slow) = SlowDisk::under(shop.server.pid(), log) else {
+        return support::skip("the server can't be traced here");
+    };
+    let push = Pusher::start(&mut shop.project.push_command(&shop.repo, &["main"]));
+    let mut asked = 0;
+    while !push.so_far().contains("success: ") && !push.so_far().contains("error: ") {
+        let status = shop.server.status("shop");
+        assert!(status["live"]["release"].is_u64(), "{status}");
+        asked += 1;
+    }
+    push.finish().went_live();
+    assert!(asked > 1, "status answers while a push waits for the disk");
+    assert_eq!(shop.server.status("shop")["live"]["commit"], *commit);
+    let waited = slow.who_waited();
+    assert!(waited.len() > 5, "{waited:?}");
+    assert!(
+        !waited.contains(&shop.server.pid()),
+        "the thread that serves everybody has waited for the disk"
+    );
+    drop(slow);
+    users.finish().all_answered();
 }

@@ -13,6 +13,7 @@ use crate::control::Outcome;
 use crate::daemon::{self, ServeOptions};
 use crate::front::{self, FrontOptions};
 use crate::paths::Layout;
+use crate::process::own::share_one_heap;
 use crate::process::passed;
 use crate::process::tcp::inherited_listener;
 use crate::{hook, keep};
@@ -37,6 +38,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
 }
 
 pub(super) fn serve(layout: Layout, serve: args::Serve) -> Result<Exit, Failed> {
+    share_one_heap();
     log_to_stderr();
     let executable = std::env::current_exe().map_err(Failed::new)?;
     let options = ServeOptions {

@@ -48,6 +48,17 @@ pub fn page_size() -> u64 {
         .unwrap_or(4096)
 }
 
+/// Lets all threads allocate from one heap. For a process whose threads have little to do at once: heaps of their own would
+/// each keep what is free in them, and the process would grow with the number of threads that it has ever had. To be called
+/// before there is a second thread.
+pub fn share_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes two numbers; there is no other thread yet.
+    unsafe {
+        nix::libc::mallopt(nix::libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Gives memory that was used and is free now back to the system, as far as the allocator can. Blocks: about 1 ms.
 pub fn release_free_memory() {
     #[cfg(target_env = "gnu")]
