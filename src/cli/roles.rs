@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -12,14 +13,22 @@ use crate::control::Outcome;
 use crate::daemon::{self, ServeOptions};
 use crate::front::{self, FrontOptions};
 use crate::paths::Layout;
+use crate::process::own::share_one_heap;
 use crate::process::passed;
 use crate::process::tcp::inherited_listener;
 use crate::{hook, keep};
+
+/// The most threads that wait for the disk, and how long each waits for more to do. They are kept: where the system
+/// refuses a new thread, work waits for one of these; without any, it could not be done at all.
+const THREADS_FOR_DISK: usize = 32;
+const THREADS_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs async work on this one thread.
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(THREADS_FOR_DISK)
+        .thread_keep_alive(THREADS_WAIT)
         .build()
         .map_err(Failed::new)?;
     let value = runtime.block_on(work);
@@ -29,6 +38,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
 }
 
 pub(super) fn serve(layout: Layout, serve: args::Serve) -> Result<Exit, Failed> {
+    share_one_heap();
     log_to_stderr();
     let executable = std::env::current_exe().map_err(Failed::new)?;
     let options = ServeOptions {

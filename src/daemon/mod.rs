@@ -37,6 +37,7 @@ use crate::deploy::fleet::Fleet;
 use crate::deploy::site::Site;
 use crate::deploy::turns::Turns;
 use crate::paths::Layout;
+use crate::process::own::raise_open_files;
 use crate::process::reserve::Reserve;
 use crate::process::socket::bind_listener;
 use crate::state::Database;
@@ -60,6 +61,10 @@ pub struct ServeOptions {
 /// Runs `serve` until it is told to end.
 pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
     let mut signals = Signals::listen()?;
+    if let Err(error) = raise_open_files() {
+        // Each viewer and each keeper needs some; where they run out, whoever needs one says so.
+        tracing::warn!(%error, "can't raise the limit of open files");
+    }
     let passed = std::mem::take(&mut options.passed);
     let layout = &options.layout;
     lock::make_directories(layout)?;
@@ -73,7 +78,13 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
 
     let (settings_sender, settings_seen) = watch::channel(Arc::new(settings));
     let (listen_sender, listen_seen) = watch::channel(Vec::new());
-    let site = Arc::new(site(&options, database, reserve, settings_seen, listen_seen));
+    let site = Arc::new(site(
+        &options,
+        database,
+        reserve,
+        settings_seen,
+        listen_seen,
+    ));
     let wanted = wanted_listeners(&options, &site.settings.borrow(), &addresses(&passed));
     if wanted.is_empty() && !passed.is_empty() {
         tracing::warn!("sockets were passed, but there is to be no front: they are closed");

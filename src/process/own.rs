@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::io;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::mman::{MmapAdvise, madvise};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -15,11 +16,27 @@ pub fn silence_stdout() -> io::Result<()> {
     Ok(())
 }
 
-/// Raises the limit of open files to what the system allows without asking (the hard limit). Children inherit it.
+/// The limit of open files that this process began with; 0 where it has not been raised.
+static FORMER_LIMIT: AtomicU64 = AtomicU64::new(0);
+
+/// Raises the limit of open files to what the system allows without asking (the hard limit). Programs that are started
+/// get the former limit back: some of them count on small numbers (`select`).
 pub fn raise_open_files() -> io::Result<()> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    let _ = FORMER_LIMIT.compare_exchange(0, soft, Ordering::Relaxed, Ordering::Relaxed); // the first is what it began with
     Ok(())
+}
+
+/// Gives a child its limit of open files back, between `fork` and `exec`. A limit that can't be set is no reason not to
+/// start.
+pub(super) fn restore_open_files() {
+    let former = FORMER_LIMIT.load(Ordering::Relaxed);
+    if former > 0
+        && let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, former.min(hard), hard);
+    }
 }
 
 /// The size of a page of memory, in bytes.
@@ -29,6 +46,26 @@ pub fn page_size() -> u64 {
         .flatten()
         .and_then(|size| size.try_into().ok())
         .unwrap_or(4096)
+}
+
+/// Lets all threads allocate from one heap. For a process whose threads have little to do at once: heaps of their own would
+/// each keep what is free in them, and the process would grow with the number of threads that it has ever had. To be called
+/// before there is a second thread.
+pub fn share_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes two numbers; there is no other thread yet.
+    unsafe {
+        nix::libc::mallopt(nix::libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Gives memory that was used and is free now back to the system, as far as the allocator can. Blocks: about 1 ms.
+pub fn release_free_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes a number, locks what it works on, and touches no memory that is in use.
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
 }
 
 /// Takes the pages of the program's own code out of this process's resident memory. They are clean and shared, stay in

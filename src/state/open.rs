@@ -109,6 +109,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", "on")?;
+    // The log is written from its beginning again after 1 MiB (some ten deploys), in place of `SQLite`'s 4 MiB.
+    connection.pragma_update(None, "wal_autocheckpoint", 256)?;
     // The whole database is a few hundred kilobytes: 512 KiB of page cache is plenty.
     connection.pragma_update(None, "cache_size", -512)
 }

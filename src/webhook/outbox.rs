@@ -56,7 +56,7 @@ impl Outbox {
         let mut busy: BTreeMap<Id, AppName> = BTreeMap::new();
         loop {
             let waiting = self.waiting().await;
-            let (due, pause) = plan(waiting, &busy, now());
+            let (due, pause) = plan(waiting, &busy, now(), self.longest_pause());
             for delivery in due {
                 let app = delivery.app.clone();
                 let task = under_way.spawn(self.clone().deliver(delivery));
@@ -71,6 +71,13 @@ impl Outbox {
                 () = sleep(pause) => {}
             }
         }
+    }
+
+    /// No delivery is put off for longer: with dice, a pause is a tenth longer at most.
+    fn longest_pause(&self) -> Duration {
+        let settings = self.settings.borrow();
+        let longest = settings.webhook_retry.iter().max();
+        longest.copied().unwrap_or_default() * 2
     }
 
     async fn waiting(&self) -> Vec<Delivery> {
@@ -124,16 +131,19 @@ impl Outbox {
     }
 }
 
-/// Which deliveries are to be made now, and how long there is nothing to do unless something happens. Pure.
+/// Which deliveries are to be made now, and how long there is nothing to do unless something happens. One that is put off
+/// for longer than any is was put off by a clock that has been set back since: it is due. Pure.
 fn plan(
     waiting: Vec<Delivery>,
     busy: &BTreeMap<Id, AppName>,
     now: Timestamp,
+    longest: Duration,
 ) -> (Vec<Delivery>, Duration) {
     let idle = waiting
         .into_iter()
         .filter(|one| !busy.values().any(|app| *app == one.app));
-    let (due, later): (Vec<_>, Vec<_>) = idle.partition(|one| one.next_at <= now);
+    let is_due = |one: &Delivery| one.next_at <= now || one.next_at > now + longest;
+    let (due, later): (Vec<_>, Vec<_>) = idle.partition(is_due);
     let pause = later
         .iter()
         .map(|one| one.next_at.duration_since(now).unsigned_abs())
@@ -177,6 +187,16 @@ mod tests {
         }
     }
 
+    const LONGEST: Duration = Duration::from_secs(7200);
+
+    #[test]
+    fn a_clock_that_was_set_back_puts_nothing_off() {
+        let a_day_back = "2026-11-22T05:40:00Z".parse().unwrap();
+        let waiting = vec![delivery("shop", "2026-11-23T05:40:00Z")];
+        let (due, _) = plan(waiting, &BTreeMap::new(), a_day_back, LONGEST);
+        assert_eq!(due.len(), 1);
+    }
+
     #[tokio::test]
     async fn what_is_due_goes_unless_its_app_is_busy_and_the_next_is_waited_for() {
         let now = "2026-11-23T05:40:00Z".parse().unwrap();
@@ -189,7 +209,7 @@ mod tests {
             ]
         };
         let names = |due: &[Delivery]| due.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
-        let (due, pause) = plan(waiting(), &BTreeMap::new(), now);
+        let (due, pause) = plan(waiting(), &BTreeMap::new(), now, LONGEST);
         assert_eq!(names(&due), ["past", "now"]);
         assert_eq!(pause, Duration::from_secs(5));
 
@@ -198,7 +218,7 @@ mod tests {
             let task = tasks.spawn(async {});
             (task.id(), app.parse().unwrap())
         });
-        let (due, pause) = plan(waiting(), &busy.into(), now);
+        let (due, pause) = plan(waiting(), &busy.into(), now, LONGEST);
         assert_eq!(names(&due), ["now"]);
         assert_eq!(pause, LOOK_EVERY);
     }

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)] // each test binary uses its part
 
 pub mod caller;
+pub mod cgroup;
 pub mod execs;
 pub mod http;
 pub mod invariants;
@@ -28,6 +29,7 @@ pub mod watch;
 pub mod weight;
 pub mod ws;
 
+pub use cgroup::Cgroup;
 pub use nginx::Nginx;
 pub use processes::Group;
 pub use project::{Project, Pushed};

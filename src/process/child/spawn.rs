@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::Group;
+use crate::process::own::restore_open_files;
 
 /// What can go wrong in starting a program.
 #[derive(Debug, thiserror::Error)]
@@ -299,6 +300,7 @@ fn prepare_child(
     }
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     reset_signals();
+    restore_open_files();
     if let Some(priority) = priority {
         lower(priority);
     }
