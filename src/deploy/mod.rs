@@ -8,6 +8,7 @@
 //!                                           ─► journal                what is told of it
 //!                                           ─► told (pure)            what the webhook is told
 //!   recovery                                                          what is found at a start
+//!   repair                                                            what neither can decide alone
 //!   rebuild                                                           what is on disk, after the database was lost
 //! ```
 
@@ -22,6 +23,7 @@ mod pipeline;
 mod queue;
 pub mod rebuild;
 mod recovery;
+pub mod repair;
 mod retire;
 pub mod settings;
 pub mod site;
