@@ -1,6 +1,6 @@
 //! All apps: what can be wanted of them, by name.
 
-mod create;
+pub(super) mod create;
 mod error;
 mod push;
 mod settings;

@@ -9,6 +9,7 @@
 //!                                           ─► journal                what is told of it
 //!                                           ─► told (pure)            what the webhook is told
 //!   recovery                                                          what is found at a start
+//!   repair                                                            what neither can decide alone
 //!   rebuild                                                           what is on disk, after the database was lost
 //! ```
 
@@ -23,6 +24,7 @@ mod pipeline;
 mod queue;
 pub mod rebuild;
 mod recovery;
+pub mod repair;
 mod retire;
 mod room;
 pub mod settings;

@@ -2,6 +2,7 @@
 
 mod blocking;
 pub mod child;
+pub mod cwd;
 pub mod disk;
 pub mod fd_passing;
 pub mod files;

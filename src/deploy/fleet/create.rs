@@ -232,7 +232,7 @@ fn discard(paths: &AppPaths, existing_repo: Option<&Path>) {
 }
 
 /// What an app's repository is told of this installation.
-pub(super) fn link(layout: &Layout, app: &App, executable: &Path) -> hooks::Link {
+pub(in crate::deploy) fn link(layout: &Layout, app: &App, executable: &Path) -> hooks::Link {
     link_of(layout, &app.name, executable, &app.branch, app.gate.into())
 }
 
