@@ -34,6 +34,14 @@ impl SmallDisk {
         mounted.then(|| Self(dir.to_owned()))
     }
 
+    /// Mounts it again with other options.
+    pub fn remount(&self, options: &str) {
+        let mut mount = Command::new("mount");
+        let output = mount.args(["-o", options]).arg(&self.0).output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "mount -o {options}: {words}");
+    }
+
     /// How many bytes are free.
     pub fn free_bytes(&self) -> u64 {
         let found = statvfs(&self.0).unwrap();

@@ -1,14 +1,10 @@
 //! A server whose database lies on a small file system of its own, that can be filled, and made read-only.
 
-use std::fs::File;
-use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::Server;
+use super::{Server, SmallDisk};
 
 /// A file system of this size in the place of the server's home. Everything but the database and the settings is
 /// elsewhere: what is to be full or fail is the database, not git.
@@ -16,21 +12,19 @@ use super::Server;
 pub struct SmallHome {
     /// Dropped first: it writes to its home until its end.
     server: Server,
-    mount: Mount,
+    disk: SmallDisk,
     _elsewhere: TempDir,
 }
 
 impl SmallHome {
     /// A server that has not been started. Nothing where mounting is not allowed.
     pub fn prepare(settings: &str) -> Option<Self> {
-        let server = Server::prepare("");
+        let (server, disk) = SmallDisk::with_server("size=24m", settings)?;
         let elsewhere = tempfile::Builder::new()
             .prefix("ho")
             .rand_bytes(5)
             .tempdir_in("/tmp")
             .unwrap();
-        let mount = Mount::over(server.home())?;
-        std::fs::write(server.home().join("handover.toml"), settings).unwrap();
         for name in ["apps", "run"] {
             std::fs::create_dir(elsewhere.path().join(name)).unwrap();
         }
@@ -39,7 +33,7 @@ impl SmallHome {
         }
         Some(Self {
             server,
-            mount,
+            disk,
             _elsewhere: elsewhere,
         })
     }
@@ -52,56 +46,30 @@ impl SmallHome {
         &mut self.server
     }
 
-    /// Leaves no byte on the disk.
+    /// Leaves no byte on the disk, and nothing that could be given up.
     pub fn fill(&self) {
-        let path = self.server.home().join("filling");
-        let mut file = File::options().create(true).append(true).open(path).unwrap();
-        for size in [4096, 1] {
-            while file.write_all(&vec![0; size]).is_ok() {}
+        let reserve = self.server.home().join("reserve");
+        let is_held = || std::fs::read_dir(&reserve).is_ok_and(|mut files| files.next().is_some());
+        while is_held() {
+            std::fs::remove_dir_all(&reserve).unwrap();
+            self.disk.leave_bytes(0);
         }
+        self.disk.leave_bytes(0);
     }
 
     /// There is room again.
     pub fn empty(&self) {
-        std::fs::remove_file(self.server.home().join("filling")).unwrap();
+        self.disk.empty();
     }
 
     /// Nothing can be written, as after an error of the disk.
     pub fn read_only(&self) {
         // A file that is open for writing would forbid it: this goes for the mount, not for the file system.
-        self.mount.remount("remount,bind,ro");
+        self.disk.remount("remount,bind,ro");
     }
 
     /// Everything can be written again.
     pub fn writable(&self) {
-        self.mount.remount("remount,bind,rw");
-    }
-}
-
-#[derive(Debug)]
-struct Mount(std::path::PathBuf);
-
-impl Mount {
-    fn over(dir: &Path) -> Option<Self> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(dir);
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then(|| Self(dir.to_owned()))
-    }
-
-    fn remount(&self, options: &str) {
-        let mut mount = Command::new("mount");
-        let output = mount.args(["-o", options]).arg(&self.0).output().unwrap();
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "mount -o {options}: {words}");
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let umount = Command::new("umount").arg("-l").arg(&self.0).status();
-        assert!(umount.unwrap().success());
-        // The server's own could not remove it while this was mounted there.
-        let _ = std::fs::remove_dir(&self.0);
+        self.disk.remount("remount,bind,rw");
     }
 }
