@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::disk::Disk;
 use crate::model::{Change, Model, Seen};
-use crate::step::{Action, Kind, Step};
+use crate::step::{Action, Kind, Role, Step};
 use crate::support::caller::{Caller, Listener, ask};
 use crate::support::{Project, Server, http, until};
 use crate::version;
@@ -108,7 +108,7 @@ impl<'d> History<'d> {
                 self.kill(roles);
                 Outcome {
                     allowed: vec![Change::Nothing],
-                    app_died: roles.app,
+                    app_died: roles.has(Role::App),
                 }
             }
             Action::Terminate => {
