@@ -40,8 +40,8 @@ fn processes(server: &Server, words: &str) -> Vec<u32> {
 fn keeper_of(server: &Server, app: &str, generation: u32) -> u32 {
     let dir = server.run_dir(app).join(format!("g{generation}"));
     let keepers = processes(server, dir.to_str().unwrap()).into_iter();
-    let keepers = keepers.filter(|pid| command_of(*pid).contains(" keep "));
-    keepers.last().unwrap()
+    let mut keepers = keepers.filter(|pid| command_of(*pid).contains(" keep "));
+    keepers.next_back().unwrap()
 }
 
 fn command_of(pid: u32) -> String {
@@ -211,24 +211,32 @@ fn when_gits_receiver_dies_the_deploy_goes_on() {
     the_deploy_goes_on_without("receive-pack ");
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Serve,
+    Keeper,
+    Front,
+}
+
 /// These die as close in time as can be; who connects to the app itself loses nothing.
-fn die_together(serve: bool, keep: bool, front: bool) {
+fn die_together(roles: &[Role]) {
+    let dies = |role| roles.contains(&role);
     let mut shop = Shop::open("v1");
     let socket = live_socket(&shop.server, "shop");
     let caller = Caller::at(socket.clone());
     let orphan = shop.server.instance_pids("shop")[0];
     let keepers = processes(&shop.server, " keep ");
     assert!(!keepers.is_empty());
-    if serve {
+    if dies(Role::Serve) {
         shop.server.end(Signal::SIGKILL);
     }
-    if keep {
+    if dies(Role::Keeper) {
         keepers.into_iter().for_each(end);
     }
-    if front {
+    if dies(Role::Front) {
         shop.server.kill_front();
     }
-    if serve {
+    if dies(Role::Serve) {
         assert_eq!(ask(&socket).unwrap(), "version v1\n", "with nobody there");
         shop.server.launch_again();
     }
@@ -237,29 +245,33 @@ fn die_together(serve: bool, keep: bool, front: bool) {
     });
     shop.server.assert_right();
     assert_eq!(shop.server.status("shop")["live"]["release"], 1);
-    assert_eq!(command_of(orphan).is_empty(), keep, "orphans are ended");
+    assert_eq!(
+        command_of(orphan).is_empty(),
+        dies(Role::Keeper),
+        "orphans are ended"
+    );
     next_version_goes_live(&shop, "v2");
     none_is_lost(&caller);
 }
 
 #[test]
 fn serve_and_a_keeper_die_together() {
-    die_together(true, true, false);
+    die_together(&[Role::Serve, Role::Keeper]);
 }
 
 #[test]
 fn serve_and_the_front_die_together() {
-    die_together(true, false, true);
+    die_together(&[Role::Serve, Role::Front]);
 }
 
 #[test]
 fn a_keeper_and_the_front_die_together() {
-    die_together(false, true, true);
+    die_together(&[Role::Keeper, Role::Front]);
 }
 
 #[test]
 fn serve_a_keeper_and_the_front_die_together() {
-    die_together(true, true, true);
+    die_together(&[Role::Serve, Role::Keeper, Role::Front]);
 }
 
 /// Every process of an installation is killed, until there is none.

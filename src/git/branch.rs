@@ -18,9 +18,9 @@ use crate::process::rig::kill_point;
 use crate::report::clean_line;
 
 /// How long another process may hold the lock of a ref. git itself holds it for milliseconds.
-const LOCK_WAIT: Duration = Duration::from_secs(2);
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// How often the lock is tried.
-const LOCK_RETRY: Duration = Duration::from_millis(5);
+pub(super) const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// What came of a compare-and-set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,34 +90,6 @@ impl Repo {
                 source,
             })?;
         Ok(SetBranch::Done)
-    }
-
-    /// Whether the branch is locked and stays so for longer than git holds a lock. Waits for that long if it is.
-    pub fn is_lastingly_locked(&self, branch: &str) -> bool {
-        let deadline = Instant::now() + LOCK_WAIT;
-        while self.lock_path(branch).exists() {
-            if Instant::now() >= deadline {
-                return true;
-            }
-            sleep(LOCK_RETRY);
-        }
-        false
-    }
-
-    /// Takes a lock away that nobody holds: git and libgit2 leave theirs behind when they are killed.
-    pub fn remove_lock(&self, branch: &str) -> Result<(), GitError> {
-        let lock = self.lock_path(branch);
-        match std::fs::remove_file(&lock) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(GitError::Unlock {
-                lock,
-                source: error,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn lock_path(&self, branch: &str) -> PathBuf {
-        self.path().join(format!("refs/heads/{branch}.lock"))
     }
 
     fn lock_branch(&self, branch: &str, name: &str) -> Result<Transaction<'_>, GitError> {

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::history::History;
-use crate::step::Roles;
+use crate::step::{Role, Roles};
 use crate::support::invariants::processes_of;
 use crate::support::{Group, Pushed, Pusher};
 
@@ -94,27 +94,27 @@ impl History<'_> {
 
     /// Kills, and starts `serve` again if it was among the killed.
     pub fn kill(&mut self, roles: Roles) {
-        if roles.app || roles.keepers {
+        if roles.has(Role::App) || roles.has(Role::Keepers) {
             self.listeners.clear();
         }
         let keepers = self.processes(" keep ");
         let fronts = self.server.front_pids();
         let instances = self.server.instance_pids(&self.app);
-        if roles.serve {
+        if roles.has(Role::Serve) {
             self.server.end(Signal::SIGKILL);
         }
-        let keepers = keepers.iter().filter(|_| roles.keepers);
-        let fronts = fronts.iter().filter(|_| roles.front);
+        let keepers = keepers.iter().filter(|_| roles.has(Role::Keepers));
+        let fronts = fronts.iter().filter(|_| roles.has(Role::Front));
         for pid in keepers.chain(fronts) {
             end(*pid);
         }
-        for pid in instances.iter().filter(|_| roles.app) {
+        for pid in instances.iter().filter(|_| roles.has(Role::App)) {
             // The group may have ended with its keeper.
             for member in Group(*pid).members() {
                 end(member);
             }
         }
-        if roles.serve {
+        if roles.has(Role::Serve) {
             self.server.launch_again();
         }
     }

@@ -1,12 +1,13 @@
 //! One history: an app of its own on a server, what was done to it, and how it must be now.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use tempfile::TempDir;
 
 use crate::disk::Disk;
 use crate::model::{Change, Model, Seen};
-use crate::step::{Action, Kind, Step};
+use crate::step::{Action, Kind, Role, Step};
 use crate::support::caller::{Caller, Listener, ask};
 use crate::support::{Project, Server, http, until};
 use crate::version;
@@ -74,8 +75,15 @@ impl<'d> History<'d> {
     /// Takes one step after the other.
     pub fn play(&mut self, steps: &[Step]) {
         for (at, step) in steps.iter().enumerate() {
+            let began = Instant::now();
             let outcome = self.take(*step);
+            let taken = began.elapsed().as_millis();
             self.settle(&outcome, &format!("step {at} of {steps:#?}"));
+            let settled = began.elapsed().as_millis();
+            eprintln!(
+                "{}: {step:?}: {taken} ms, at rest after {settled} ms",
+                self.app
+            );
         }
     }
 
@@ -108,7 +116,7 @@ impl<'d> History<'d> {
                 self.kill(roles);
                 Outcome {
                     allowed: vec![Change::Nothing],
-                    app_died: roles.app,
+                    app_died: roles.has(Role::App),
                 }
             }
             Action::Terminate => {

@@ -46,8 +46,6 @@ fn servers_agree_with_the_model_in_random_histories() {
 /// A number in the environment.
 fn set<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    match text.parse() {
-        Ok(number) => Some(number),
-        Err(_) => panic!("{name}: {text:?} is no number"),
-    }
+    let number = text.parse().ok();
+    Some(number.unwrap_or_else(|| panic!("{name}: {text:?} is no number")))
 }

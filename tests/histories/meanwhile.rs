@@ -5,15 +5,8 @@ use nix::sys::signal::Signal;
 use crate::deaths::end;
 use crate::history::{History, Outcome};
 use crate::model::Change;
-use crate::step::{Kind, Meanwhile, Roles};
+use crate::step::{Kind, Meanwhile, Role, Roles};
 use crate::support::{Pusher, until};
-
-const SERVE: Roles = Roles {
-    serve: true,
-    keepers: false,
-    front: false,
-    app: false,
-};
 
 impl History<'_> {
     /// A good version is pushed, and this happens while its build waits.
@@ -31,7 +24,7 @@ impl History<'_> {
                 self.goes_live(push);
                 return Outcome {
                     allowed: vec![built],
-                    app_died: roles.app,
+                    app_died: roles.has(Role::App),
                 };
             }
             Meanwhile::Restart => {
@@ -63,7 +56,7 @@ impl History<'_> {
             }
             Meanwhile::Full(left) => return self.without_room(push, built, left, None),
             Meanwhile::FullAndKilled(left) => {
-                return self.without_room(push, built, left, Some(SERVE));
+                return self.without_room(push, built, left, Some(Role::Serve));
             }
         }
         Outcome::of([built])
@@ -82,6 +75,8 @@ impl History<'_> {
     fn fails(&mut self, push: Pusher) -> Outcome {
         let told = self.follow(push);
         assert_eq!(told.code, 1, "{}", told.text);
+        // The same commit may be pushed again.
+        self.open_door();
         Outcome::of([Change::Nothing])
     }
 
@@ -114,13 +109,13 @@ impl History<'_> {
         push: Pusher,
         built: Change,
         left: u16,
-        dies: Option<Roles>,
+        dies: Option<Role>,
     ) -> Outcome {
         if let Some(disk) = self.disk {
             disk.fill_up_to(left);
         }
-        if let Some(roles) = dies {
-            self.kill(roles);
+        if let Some(role) = dies {
+            self.kill(Roles::only(role));
         }
         self.open_door();
         let told = self.follow(push);

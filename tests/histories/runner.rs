@@ -65,6 +65,9 @@ impl Histories {
             if index >= self.count {
                 return lane.leave();
             }
+            if index > 0 && index.is_multiple_of(50) {
+                eprintln!("{index} histories");
+            }
             let number = Number {
                 seed: self.seed,
                 index,

@@ -1,5 +1,7 @@
 //! What can happen in a history.
 
+use std::fmt;
+
 use proptest::prelude::*;
 
 /// How a version that is pushed behaves.
@@ -17,15 +19,40 @@ pub enum Kind {
     Falls,
 }
 
-/// Processes that are killed together with SIGKILL, as close in time as can be. `serve` is started again.
+/// A kind of process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Roles {
-    pub serve: bool,
+pub enum Role {
+    /// It is started again by whoever kills it.
+    Serve,
     /// Those of all generations.
-    pub keepers: bool,
-    pub front: bool,
+    Keepers,
+    Front,
     /// The instances of the live generation.
-    pub app: bool,
+    App,
+}
+
+/// Processes that are killed together with SIGKILL, as close in time as can be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Roles(u8);
+
+impl Roles {
+    const ALL: [Role; 4] = [Role::Serve, Role::Keepers, Role::Front, Role::App];
+
+    /// One alone.
+    pub const fn only(role: Role) -> Self {
+        Self(1 << role as u8)
+    }
+
+    pub const fn has(self, role: Role) -> bool {
+        self.0 & (1 << role as u8) != 0
+    }
+}
+
+impl fmt::Debug for Roles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let there = Self::ALL.into_iter().filter(|role| self.has(*role));
+        f.debug_list().entries(there).finish()
+    }
 }
 
 /// What happens while the build of a push waits.
@@ -180,12 +207,7 @@ fn kind() -> impl Strategy<Value = Kind> {
 }
 
 fn roles() -> impl Strategy<Value = Roles> {
-    (1_u8..16).prop_map(|bits| Roles {
-        serve: bits & 1 != 0,
-        keepers: bits & 2 != 0,
-        front: bits & 4 != 0,
-        app: bits & 8 != 0,
-    })
+    (1_u8..16).prop_map(Roles)
 }
 
 fn meanwhile() -> impl Strategy<Value = Meanwhile> {

@@ -15,7 +15,8 @@ use crate::support::invariants::branch;
 use crate::support::project::git_in;
 use crate::support::{Project, Server, until};
 
-/// What is no part of the disk: `/run` is gone after a power cut, SQLite makes its `-shm` anew, and the rest is the test's.
+/// What is no part of the disk: `/run` is gone after a power cut, the database makes its `-shm` anew, and the rest is the
+/// test's.
 pub const NOT_ON_DISK: &[&str] = &[
     "run",
     "handover.db-shm",

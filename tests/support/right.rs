@@ -69,6 +69,7 @@ pub fn wrong(server: &Server) -> Vec<String> {
         let found = [
             one.deploys(),
             one.records(),
+            one.releases(),
             one.live(),
             one.generations(),
             one.directories(),
@@ -121,6 +122,16 @@ impl One<'_> {
         untold
             .map(|number| format!("the record of deploy {number} has no end"))
             .collect()
+    }
+
+    /// Every release was live once: of a deploy that came to nothing there is none.
+    fn releases(&self) -> Vec<String> {
+        let vain = self.rows(
+            "SELECT releases.number || ' is of a deploy that is ' || state FROM releases
+             JOIN deploys ON deploys.app = releases.app AND deploys.number = releases.deploy
+             WHERE releases.app = ?1 AND state IN ('failed', 'superseded', 'interrupted')",
+        );
+        vain.iter().map(|text| format!("release {text}")).collect()
     }
 
     /// One release is live, the branch names it, and `live.sock` leads to an app that answers.

@@ -51,9 +51,9 @@ impl Hand<'_> {
 
     async fn act(&self, action: &Action, found: &mut Found) -> Result<(), FleetError> {
         match *action {
-            Action::Unlock => {
-                let app = self.app.clone();
-                blocking(move || Repo::open(&app.repo)?.remove_lock(&app.branch)).await?;
+            Action::Unlock(ref lock) => {
+                let lock = lock.clone();
+                blocking(move || lock.remove()).await?;
             }
             Action::Forget(number) => {
                 self.write(move |database, app| database.remove_release(app, number))

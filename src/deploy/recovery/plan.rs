@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 
 use super::sight::{Built, Seen, Sight, Stranger};
+use crate::git::Lock;
 use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::state::GenerationState;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::deploy) enum Action {
-    /// The lock of the deploy branch is held by nobody: whoever took it was killed.
-    Unlock,
+    /// A lock in the repository is held by nobody: whoever took it was killed.
+    Unlock(Lock),
     /// A release was remembered just before its deploy was cut off, and was never live.
     Forget(ReleaseNumber),
     /// A deploy was cut off before its swap: it has not ended well.
@@ -149,7 +150,7 @@ pub(in crate::deploy) fn in_passing(sight: &Sight, held: &Held) -> Vec<Action> {
 
 /// Before anything that moves the branch.
 fn unlock(sight: &Sight) -> Vec<Action> {
-    sight.locked.then_some(Action::Unlock).into_iter().collect()
+    sight.locks.iter().cloned().map(Action::Unlock).collect()
 }
 
 /// Deploys that are open and are not under way: only one that has swapped has come to a good end. Of the others nothing
@@ -234,7 +235,10 @@ impl Action {
     pub(in crate::deploy) fn mended(&self) -> Option<String> {
         Some(match self {
             Self::Adopt(_) | Self::Drain(_) => return None,
-            Self::Unlock => "the branch's lock, which nobody holds, is removed".to_owned(),
+            Self::Unlock(lock) => {
+                let lock = lock.path().display();
+                format!("the lock `{lock}`, which nobody holds, is removed")
+            }
             Self::Forget(release) => {
                 format!("release {release}, which was never live, is forgotten")
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::deploy::fleet::FleetError;
 use crate::deploy::site::Site;
-use crate::git::Repo;
+use crate::git::{Lock, Repo};
 use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
@@ -22,8 +22,8 @@ pub(in crate::deploy) struct Sight {
     pub strangers: Vec<Stranger>,
     /// The generation whose socket `live.sock` is.
     pub leads_to: Option<GenerationNumber>,
-    /// Whether the deploy branch is locked, and stays so for longer than whoever lives holds the lock.
-    pub locked: bool,
+    /// Locks in the repository, in the way of every push, that stay for longer than whoever lives holds one.
+    pub locks: Vec<Lock>,
     /// Deploys that have not ended, as far as is remembered.
     pub open: Vec<DeployNumber>,
     /// The releases that are remembered.
@@ -77,7 +77,7 @@ pub(in crate::deploy) async fn look(
 }
 
 fn see(database: &Database, app: &App, paths: &AppPaths) -> Result<(Sight, Keepers), StateError> {
-    let locked = is_locked(app);
+    let locks = locks(app);
     let app = &app.name;
     let rows = database.generations(app)?;
     let mut keepers = Keepers::new();
@@ -115,7 +115,7 @@ fn see(database: &Database, app: &App, paths: &AppPaths) -> Result<(Sight, Keepe
         strangers,
         generations,
         leads_to: slot::live(paths),
-        locked,
+        locks,
         open: open.iter().map(|deploy| deploy.number).collect(),
         releases: releases
             .iter()
@@ -130,8 +130,9 @@ fn see(database: &Database, app: &App, paths: &AppPaths) -> Result<(Sight, Keepe
 }
 
 /// A repository that can't be opened is told of by whoever needs it.
-fn is_locked(app: &App) -> bool {
-    Repo::open(&app.repo).is_ok_and(|repo| repo.is_lastingly_locked(&app.branch))
+fn locks(app: &App) -> Vec<Lock> {
+    let repo = Repo::open(&app.repo);
+    repo.map_or_else(|_| Vec::new(), |repo| repo.lasting_locks(&app.branch))
 }
 
 fn keeper(app: &AppName, paths: &AppPaths, number: GenerationNumber) -> Option<Keeper> {

@@ -68,7 +68,10 @@ fn sights() -> impl Strategy<Value = Sight> {
                     generations,
                     strangers,
                     leads_to,
-                    locked,
+                    locks: locked
+                        .then(|| Lock::made_up("HEAD.lock"))
+                        .into_iter()
+                        .collect(),
                     open: open.into_iter().map(DeployNumber).collect(),
                     releases: releases
                         .into_iter()
@@ -97,7 +100,7 @@ fn carried_out(sight: &Sight, plan: &[Action]) -> (Sight, Held) {
     };
     for action in plan {
         match action {
-            Action::Unlock => after.locked = false,
+            Action::Unlock(lock) => after.locks.retain(|one| one != lock),
             Action::Forget(number) => after.releases.retain(|built| built.number != *number),
             Action::Interrupt(deploy) => after.open.retain(|open| open != deploy),
             Action::Complete(swapped) => after.open.retain(|open| *open != swapped.deploy),
@@ -161,7 +164,7 @@ fn fate(action: &Action) -> Option<GenerationNumber> {
         | Action::Await(number)
         | Action::Bury(number)
         | Action::Clear(number) => Some(*number),
-        Action::Unlock
+        Action::Unlock(_)
         | Action::Forget(_)
         | Action::Interrupt(_)
         | Action::Complete(_)
@@ -202,7 +205,7 @@ proptest! {
                 Action::Await(number) | Action::Bury(number) | Action::Clear(number) => {
                     prop_assert!(!keeper_of(*number), "{:?}", action);
                 }
-                Action::Unlock | Action::Forget(_) | Action::Interrupt(_) | Action::Complete(_) | Action::Record(_)
+                Action::Unlock(_) | Action::Forget(_) | Action::Interrupt(_) | Action::Complete(_) | Action::Record(_)
                 | Action::Remove(_) => {}
             }
         }
