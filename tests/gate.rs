@@ -8,7 +8,7 @@ use std::path::Path;
 
 use support::invariants::{Traces, branch, unchanged};
 use support::project::{Pushed, git_in, pushed};
-use support::{Project, Server, Shop, http};
+use support::{Project, Server, Shop, SmallDisk, http};
 
 fn body(server: &Server) -> String {
     http::get(server.address(), "/").unwrap().body
@@ -300,35 +300,13 @@ fn names(repo: &Path, name: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// A file system of 1 MiB in the place of a directory, until it is dropped.
-struct Small<'d>(&'d Path);
-
-impl<'d> Small<'d> {
-    /// Nothing where mounting is not allowed.
-    fn mount(dir: &'d Path) -> Option<Self> {
-        let mut mount = std::process::Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", "size=1m", "none"])
-            .arg(dir);
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then_some(Self(dir))
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        let umount = std::process::Command::new("umount").arg(self.0).status();
-        assert!(umount.unwrap().success());
-    }
-}
-
 #[test]
 fn a_disk_that_is_nearly_full_is_told_before_anything_is_written() {
     let server = Server::start();
     let repo = server.create("shop");
     let project = Project::tiny();
     let releases = server.app_dir("shop").join("releases");
-    let Some(small) = Small::mount(&releases) else {
+    let Some(small) = SmallDisk::mount(&releases, "size=1m") else {
         return support::skip("a file system can't be mounted here");
     };
     project

@@ -17,7 +17,8 @@ pub struct Weight {
     pub serve_descriptors: u64,
     /// Open descriptors of the front.
     pub front_descriptors: u64,
-    /// Everything in its home and run directories but the repositories and the room that is kept back, in bytes.
+    /// Everything in its home and run directories but the repositories, the room that is kept back and what apps print, in
+    /// bytes.
     pub disk: u64,
     /// The files of that.
     pub files: u64,
@@ -43,13 +44,15 @@ impl Weight {
     pub fn of(server: &Server) -> Self {
         let front = server.front_pids()[0];
         let home = server.home();
-        // Neither what the test makes the server write nor the room that is kept back, which would hide the rest.
+        // Neither what the test makes the server write, nor the room that is kept back, which would hide the rest, nor what
+        // the app and its keepers print, which begins anew when its limit is reached.
         let all = tree(home);
         let mut own = tree(&home.join("serve.log"));
         own.add(tree(&home.join("reserve")));
         let mut repositories = Tree::default();
         for app in std::fs::read_dir(home.join("apps")).unwrap().flatten() {
             repositories.add(tree(&app.path().join("repo.git")));
+            own.add(tree(&app.path().join("logs/app.log")));
         }
         Self {
             serve_memory: memory(server.pid()),
