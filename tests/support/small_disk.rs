@@ -14,14 +14,27 @@ const FILLER: &str = "filler";
 
 /// A tmpfs, unmounted when this is dropped.
 #[derive(Debug)]
-pub struct SmallDisk(PathBuf);
+pub struct SmallDisk {
+    dir: PathBuf,
+    under: Under,
+}
+
+/// What it is mounted over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Under {
+    /// A directory that somebody looks after.
+    Owned,
+    /// A directory whose owner could not remove it, because it was mounted over.
+    Left,
+}
 
 impl SmallDisk {
     /// A server that has not been started, whose whole home is on a disk of its own. Nothing where mounting is not allowed.
     /// Drop the server first.
     pub fn with_server(options: &str, settings: &str) -> Option<(Server, Self)> {
         let server = Server::prepare(settings);
-        let disk = Self::mount(server.home(), options)?;
+        let mut disk = Self::mount(server.home(), options)?;
+        disk.under = Under::Left;
         std::fs::write(server.home().join("handover.toml"), settings).unwrap();
         Some((server, disk))
     }
@@ -31,7 +44,10 @@ impl SmallDisk {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(dir);
         let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then(|| Self(dir.to_owned()))
+        mounted.then(|| Self {
+            dir: dir.to_owned(),
+            under: Under::Owned,
+        })
     }
 
     /// Mounts it again with other options.
@@ -44,13 +60,13 @@ impl SmallDisk {
 
     /// How many bytes are free.
     pub fn free_bytes(&self) -> u64 {
-        let found = statvfs(&self.0).unwrap();
+        let found = statvfs(&self.dir).unwrap();
         found.blocks_available() * found.fragment_size()
     }
 
     /// How many files can still be made.
     pub fn free_inodes(&self) -> u64 {
-        statvfs(&self.0).unwrap().files_available()
+        statvfs(&self.dir).unwrap().files_available()
     }
 
     /// Fills it until only this many bytes are left. Others may take room meanwhile.
@@ -58,7 +74,7 @@ impl SmallDisk {
         let filler = File::options()
             .create(true)
             .append(true)
-            .open(self.0.join(FILLER))
+            .open(self.dir.join(FILLER))
             .unwrap();
         loop {
             let more = self.free_bytes().saturating_sub(left);
@@ -72,7 +88,7 @@ impl SmallDisk {
 
     /// Fills it until only this many files can be made.
     pub fn leave_inodes(&self, left: u64) {
-        let dir = self.0.join(format!("{FILLER}.d"));
+        let dir = self.dir.join(format!("{FILLER}.d"));
         std::fs::create_dir_all(&dir).unwrap();
         let mut next = std::fs::read_dir(&dir).unwrap().count();
         while self.free_inodes() > left && File::create(dir.join(next.to_string())).is_ok() {
@@ -82,17 +98,19 @@ impl SmallDisk {
 
     /// Takes away what has filled it.
     pub fn empty(&self) {
-        let _ = std::fs::remove_file(self.0.join(FILLER)); // there may be none
-        let _ = std::fs::remove_dir_all(self.0.join(format!("{FILLER}.d")));
+        let _ = std::fs::remove_file(self.dir.join(FILLER)); // there may be none
+        let _ = std::fs::remove_dir_all(self.dir.join(format!("{FILLER}.d")));
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let umount = Command::new("umount").arg(&self.0).output().unwrap();
+        let umount = Command::new("umount").arg(&self.dir).output().unwrap();
         if !std::thread::panicking() {
             assert!(umount.status.success(), "{umount:?}");
         }
-        let _ = std::fs::remove_dir(&self.0); // it may be in use by whoever mounted over it
+        if self.under == Under::Left {
+            let _ = std::fs::remove_dir(&self.dir); // as far as that goes
+        }
     }
 }

@@ -9,15 +9,16 @@ use super::Server;
 /// What it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weight {
-    /// Resident memory of `serve` that belongs to it alone, in bytes.
-    pub serve_memory: u64,
-    /// The same of the front.
-    pub front_memory: u64,
+    /// Resident memory of `serve`.
+    pub serve_memory: Memory,
+    /// Resident memory of the front.
+    pub front_memory: Memory,
     /// Open descriptors of `serve`.
     pub serve_descriptors: u64,
     /// Open descriptors of the front.
     pub front_descriptors: u64,
-    /// Everything in its home and run directories but the repositories and the room that is kept back, in bytes.
+    /// Everything in its home and run directories but the repositories, the room that is kept back and what apps print, in
+    /// bytes.
     pub disk: u64,
     /// The files of that.
     pub files: u64,
@@ -29,18 +30,29 @@ pub struct Weight {
     pub repository_files: u64,
 }
 
+/// Resident memory, in bytes (`proc_pid_status(5)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// All of it: `VmRSS`.
+    pub all: u64,
+    /// What is no page of a file: `RssAnon`.
+    pub own: u64,
+}
+
 impl Weight {
     /// Weighs it now.
     pub fn of(server: &Server) -> Self {
         let front = server.front_pids()[0];
         let home = server.home();
-        // Neither what the test makes the server write nor the room that is kept back, which would hide the rest.
+        // Neither what the test makes the server write, nor the room that is kept back, which would hide the rest, nor what
+        // the app and its keepers print, which begins anew when its limit is reached.
         let all = tree(home);
         let mut own = tree(&home.join("serve.log"));
         own.add(tree(&home.join("reserve")));
         let mut repositories = Tree::default();
         for app in std::fs::read_dir(home.join("apps")).unwrap().flatten() {
             repositories.add(tree(&app.path().join("repo.git")));
+            own.add(tree(&app.path().join("logs/app.log")));
         }
         Self {
             serve_memory: memory(server.pid()),
@@ -61,11 +73,15 @@ impl Weight {
     /// What has grown since `before` by more than one in `part`, in words.
     pub fn grown_since(&self, before: &Self, part: u64) -> Vec<String> {
         let pairs = [
-            ("memory of serve", before.serve_memory, self.serve_memory),
+            (
+                "memory of serve",
+                before.serve_memory.all,
+                self.serve_memory.all,
+            ),
             (
                 "memory of the front",
-                before.front_memory,
-                self.front_memory,
+                before.front_memory.all,
+                self.front_memory.all,
             ),
             (
                 "descriptors of serve",
@@ -95,10 +111,12 @@ impl fmt::Display for Weight {
         let kib = |bytes: u64| bytes / 1024;
         write!(
             f,
-            "serve {} KiB, {} fds; front {} KiB, {} fds; disk {} KiB in {} files; database {} KiB; repository {} KiB in {} files",
-            kib(self.serve_memory),
+            "serve {} KiB ({} its own), {} fds; front {} KiB ({} its own), {} fds; disk {} KiB in {} files; database {} KiB; repository {} KiB in {} files",
+            kib(self.serve_memory.all),
+            kib(self.serve_memory.own),
             self.serve_descriptors,
-            kib(self.front_memory),
+            kib(self.front_memory.all),
+            kib(self.front_memory.own),
             self.front_descriptors,
             kib(self.disk),
             self.files,
@@ -109,19 +127,22 @@ impl fmt::Display for Weight {
     }
 }
 
-/// `RssAnon` (`proc_pid_status(5)`): pages of files are the kernel's to keep or to drop.
-fn memory(pid: u32) -> u64 {
+fn memory(pid: u32) -> Memory {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"));
-    let kib: u64 = line
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap();
-    kib * 1024
+    let bytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib: u64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kib * 1024
+    };
+    Memory {
+        all: bytes("VmRSS:"),
+        own: bytes("RssAnon:"),
+    }
 }
 
 fn descriptors(pid: u32) -> u64 {
