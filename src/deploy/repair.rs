@@ -7,6 +7,7 @@
 
 mod find;
 mod mend;
+mod seen;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use crate::state::{App, Database};
 
 pub use find::find;
 pub use mend::{RepairError, mend};
+pub use seen::{Outcome, Seen, look, look_and_mend};
 
 /// Where to look.
 #[derive(Debug, Clone)]
@@ -173,14 +175,21 @@ impl Fault {
         })
     }
 
-    /// What somebody has to decide.
+    /// What somebody has to do where nothing is mended without him; empty elsewhere.
     pub fn by_hand(&self) -> &'static str {
         match self {
             Self::Inhabited { .. } => {
                 "put back the database that knows the app, or end the processes and look again"
             }
             Self::Kept { .. } => "when nothing is missing any more, delete the files of that name",
-            _ => "handover doctor --repair",
+            Self::Hooks { .. }
+            | Self::Repository { .. }
+            | Self::Lock { .. }
+            | Self::Release { .. }
+            | Self::Branch { .. }
+            | Self::Unknown { .. }
+            | Self::Mode { .. }
+            | Self::Leftover { .. } => "",
         }
     }
 }
