@@ -30,8 +30,17 @@ fn findings(server: &Server, args: &[&str], check: &str) -> Vec<(String, String)
     let findings = report["findings"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let of_check = findings.filter(|finding| finding["check"] == check);
-    let words = |finding: &Value| format!("{} → {}{}", text(&finding["found"]), text(&finding["remedy"]), text(&finding["done"]));
-    of_check.map(|finding| (text(&finding["result"]), words(finding))).collect()
+    let words = |finding: &Value| {
+        format!(
+            "{} → {}{}",
+            text(&finding["found"]),
+            text(&finding["remedy"]),
+            text(&finding["done"])
+        )
+    };
+    of_check
+        .map(|finding| (text(&finding["result"]), words(finding)))
+        .collect()
 }
 
 /// Breaks five things of an app whose second version is live.
@@ -64,13 +73,22 @@ fn shows_and_mends(shop: &Shop) {
             panic!("one finding of {check}: {found:?}")
         };
         assert_eq!(result, "warning", "{told}");
-        assert!(told.contains(words) && told.contains("handover doctor --repair"), "{told}");
+        assert!(
+            told.contains(words) && told.contains("handover doctor --repair"),
+            "{told}"
+        );
     }
     let text = shop.server.ok(&["doctor", "--repair"]);
     for (_, words) in CHECKS {
         assert!(text.contains(words), "{text}");
     }
-    assert_eq!(text.lines().filter(|line| line.starts_with("done ")).count(), 5, "{text}");
+    assert_eq!(
+        text.lines()
+            .filter(|line| line.starts_with("done "))
+            .count(),
+        5,
+        "{text}"
+    );
     for (check, _) in CHECKS {
         assert_eq!(findings(&shop.server, &[], check), []);
     }
@@ -103,18 +121,28 @@ fn without_a_server_doctor_mends_on_disk_and_leads_a_branch_back_that_was_led_as
     shop.server.end(Signal::SIGTERM);
     break_things(&shop);
     let live = branch(&shop.repo);
-    let first = git_in(&shop.repo).args(["rev-parse", "main~1"]).output().unwrap();
+    let first = git_in(&shop.repo)
+        .args(["rev-parse", "main~1"])
+        .output()
+        .unwrap();
     let first = String::from_utf8(first.stdout).unwrap().trim().to_owned();
-    let led = git_in(&shop.repo).args(["update-ref", "refs/heads/main", &first]).status();
+    let led = git_in(&shop.repo)
+        .args(["update-ref", "refs/heads/main", &first])
+        .status();
     assert!(led.unwrap().success());
     let astray = findings(&shop.server, &[], "branch");
-    assert!(astray[0].1.contains("does not contain the live commit"), "{astray:?}");
+    assert!(
+        astray[0].1.contains("does not contain the live commit"),
+        "{astray:?}"
+    );
     assert_eq!(branch(&shop.repo), first, "only shown");
 
     let mended = findings(&shop.server, &["--repair"], "branch");
     assert_eq!(mended[0].0, "mended", "{mended:?}");
     assert_eq!(branch(&shop.repo), live);
-    let aside = git_in(&shop.repo).args(["rev-parse", &format!("aside-main-{}", &first[..7])]).output();
+    let aside = git_in(&shop.repo)
+        .args(["rev-parse", &format!("aside-main-{}", &first[..7])])
+        .output();
     let aside = String::from_utf8(aside.unwrap().stdout).unwrap();
     assert_eq!(aside.trim(), first, "nothing is lost");
 
@@ -144,16 +172,29 @@ fn a_damaged_database_is_shown_and_rebuilt_without_a_server_and_what_was_kept_is
     std::fs::write(&database, "damaged").unwrap();
     let shown = findings(&shop.server, &[], "database");
     assert_eq!(shown[0].0, "bad");
-    assert!(shown[0].1.contains("keep a damaged one aside and rebuild it"), "{shown:?}");
+    assert!(
+        shown[0]
+            .1
+            .contains("keep a damaged one aside and rebuild it"),
+        "{shown:?}"
+    );
     assert_eq!(std::fs::read(&database).unwrap(), b"damaged", "only shown");
     assert_eq!(shop.server.run(&["doctor"]).status.code(), Some(1));
 
     let rebuilt = findings(&shop.server, &["--repair"], "database");
-    assert!(rebuilt[0].1.contains("the database was damaged"), "{rebuilt:?}");
+    assert!(
+        rebuilt[0].1.contains("the database was damaged"),
+        "{rebuilt:?}"
+    );
     shop.server.launch_again();
     let kept = findings(&shop.server, &[], "database");
     assert_eq!(kept[0].0, "warning");
-    assert!(kept[0].1.contains("when nothing is missing any more, delete"), "{kept:?}");
+    assert!(
+        kept[0]
+            .1
+            .contains("when nothing is missing any more, delete"),
+        "{kept:?}"
+    );
     assert_eq!(shop.server.status("shop")["live"]["release"], 1);
     shop.project.version("v2");
     shop.project.push(&shop.repo).went_live();

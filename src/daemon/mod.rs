@@ -27,9 +27,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 pub use error::DaemonError;
-pub use rescue::{had_apps, open_alone};
 use listeners::addresses;
 use notice::Notice;
+pub use rescue::{had_apps, open_alone};
 
 use crate::config::ServerSettings;
 use crate::control;

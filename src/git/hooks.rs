@@ -134,7 +134,11 @@ pub fn amiss(repo: &Path, wanted: &Link) -> Result<Option<String>, HookError> {
         return Ok(Some(format!("its hooks run {binary}, which is not there")));
     }
     let binary = found.binary.clone();
-    let same = found == Link { binary, ..wanted.clone() };
+    let same = found
+        == Link {
+            binary,
+            ..wanted.clone()
+        };
     Ok((!same).then(|| "its configuration is that of another app or place".to_owned()))
 }
 

@@ -55,7 +55,11 @@ impl SmallHome {
     /// Leaves no byte on the disk.
     pub fn fill(&self) {
         let path = self.server.home().join("filling");
-        let mut file = File::options().create(true).append(true).open(path).unwrap();
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
         for size in [4096, 1] {
             while file.write_all(&vec![0; size]).is_ok() {}
         }
@@ -84,7 +88,9 @@ struct Mount(std::path::PathBuf);
 impl Mount {
     fn over(dir: &Path) -> Option<Self> {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(dir);
+        mount
+            .args(["-t", "tmpfs", "-o", "size=2m", "none"])
+            .arg(dir);
         let mounted = mount.output().is_ok_and(|output| output.status.success());
         mounted.then(|| Self(dir.to_owned()))
     }

@@ -15,10 +15,7 @@ use crate::report::with_causes;
 use crate::state::{Database, StateError};
 
 /// Looks, and mends if that is wished.
-pub(super) fn check(
-    layout: &Layout,
-    repair: bool,
-) -> std::result::Result<Vec<Finding>, Failed> {
+pub(super) fn check(layout: &Layout, repair: bool) -> std::result::Result<Vec<Finding>, Failed> {
     let socket = layout.control_socket();
     match std::os::unix::net::UnixStream::connect(&socket) {
         Ok(_) => {
@@ -59,10 +56,7 @@ async fn asked(layout: &Layout, repair: bool) -> Vec<Finding> {
     }
 }
 
-fn looked_at(
-    layout: &Layout,
-    repair: bool,
-) -> std::result::Result<Vec<Finding>, Failed> {
+fn looked_at(layout: &Layout, repair: bool) -> std::result::Result<Vec<Finding>, Failed> {
     if !layout.home().exists() {
         return Ok(Vec::new()); // nothing was ever begun
     }

@@ -40,7 +40,10 @@ pub enum Outcome {
 /// All faults; none is mended.
 pub fn look(place: &Place) -> Result<Vec<Seen>, StateError> {
     let faults = find(place)?;
-    Ok(faults.iter().map(|fault| seen(fault, Outcome::Stays)).collect())
+    Ok(faults
+        .iter()
+        .map(|fault| seen(fault, Outcome::Stays))
+        .collect())
 }
 
 /// All faults, each mended if that can be done without asking somebody.
