@@ -147,7 +147,7 @@ fn modes(layout: &Layout) -> Vec<Fault> {
     ];
     let fault = |(path, forbidden): (PathBuf, u32)| {
         let is = std::fs::metadata(&path).ok()?.mode() & 0o7777;
-        (is & forbidden != 0).then(|| Fault::Mode {
+        (is & forbidden != 0).then_some(Fault::Mode {
             path,
             is,
             should: is & !forbidden,

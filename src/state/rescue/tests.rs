@@ -61,12 +61,17 @@ impl Home {
     }
 }
 
+fn len(home: &Home) -> u64 {
+    std::fs::metadata(home.path()).unwrap().len()
+}
+
+type Damage = &'static dyn Fn(&Home);
+
 #[test]
 fn every_kind_of_damage_is_kept_aside_and_the_backup_takes_its_place() {
-    let len = |home: &Home| std::fs::metadata(home.path()).unwrap().len();
-    let kinds: [(&str, &dyn Fn(&Home)); 7] = [
+    let kinds: [(&str, Damage); 7] = [
         ("header overwritten", &|home| {
-            home.overwrite("", 0, &[0x55; 100])
+            home.overwrite("", 0, &[0x55; 100]);
         }),
         ("page in the middle", &|home| {
             home.overwrite("", len(home) / 2 / 4096 * 4096, &[0xa5; 8192]);
@@ -77,7 +82,7 @@ fn every_kind_of_damage_is_kept_aside_and_the_backup_takes_its_place() {
         }),
         ("empty", &|home| std::fs::write(home.path(), "").unwrap()),
         ("text", &|home| {
-            std::fs::write(home.path(), "not a database\n".repeat(999)).unwrap()
+            std::fs::write(home.path(), "not a database\n".repeat(999)).unwrap();
         }),
         ("gone", &|home| std::fs::remove_file(home.path()).unwrap()),
         ("garbage for a log", &|home| {
@@ -96,7 +101,11 @@ fn every_kind_of_damage_is_kept_aside_and_the_backup_takes_its_place() {
             "{rescued:?}"
         );
         assert_eq!(std::fs::read(&rescued.kept).ok(), damaged, "{kind}");
-        assert_eq!(kept_aside(&home.path()), [rescued.kept.clone()], "{kind}");
+        assert_eq!(
+            kept_aside(&home.path()),
+            std::slice::from_ref(&rescued.kept),
+            "{kind}"
+        );
         assert_eq!(report_of(&rescued.kept).as_deref(), Some("told"), "{kind}");
         assert_eq!(home.start(), ("shop".to_owned(), None), "{kind}: once");
     }
