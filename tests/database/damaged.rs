@@ -43,10 +43,12 @@ fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
     file.write_all_at(bytes, at).unwrap();
 }
 
+type Damage = fn(&Path);
+
 /// Each kind of damage, to the files of a server that does not run.
-const KINDS: &[(&str, fn(&Path))] = &[
+const KINDS: &[(&str, Damage)] = &[
     ("header overwritten", |path| {
-        overwrite(path, 0, &[0x55; 100])
+        overwrite(path, 0, &[0x55; 100]);
     }),
     ("page in the middle", |path| {
         let len = std::fs::metadata(path).unwrap().len();
@@ -59,7 +61,7 @@ const KINDS: &[(&str, fn(&Path))] = &[
     }),
     ("empty", |path| std::fs::write(path, "").unwrap()),
     ("text", |path| {
-        std::fs::write(path, "not a database\n".repeat(999)).unwrap()
+        std::fs::write(path, "not a database\n".repeat(999)).unwrap();
     }),
     ("gone", |path| std::fs::remove_file(path).unwrap()),
     ("garbage for a log", |path| {
@@ -147,8 +149,8 @@ fn whatever_the_damage_apps_serve_on_and_deploy_again_and_what_was_lost_is_told(
     let entries = std::fs::read_dir(shop.server.home()).unwrap();
     let kept = entries.filter(|entry| {
         let name = entry.as_ref().unwrap().file_name();
-        let name = name.to_str().unwrap();
-        name.starts_with("handover.db.damaged-") && name.ends_with(".txt")
+        let name = name.to_str().unwrap().strip_prefix("handover.db.damaged-");
+        name.is_some_and(|rest| rest.strip_suffix(".txt").is_some())
     });
     assert_eq!(
         kept.count(),
