@@ -279,7 +279,8 @@ fn doctor_finds_this_machine_fit_and_names_what_is_wrong() {
     assert_eq!(
         checks,
         [
-            "git", "node", "npm", "home", "run", "sockets", "disk", "inodes", "settings", "server"
+            "git", "node", "npm", "home", "run", "sockets", "disk", "inodes", "settings", "server",
+            "database"
         ]
     );
 

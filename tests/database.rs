@@ -5,9 +5,9 @@
 
 mod support;
 
-#[path = "database/unwritable.rs"]
-mod unwritable;
 #[path = "database/damaged.rs"]
 mod damaged;
+#[path = "database/unwritable.rs"]
+mod unwritable;
 #[path = "database/versions.rs"]
 mod versions;

@@ -64,7 +64,7 @@ pub enum Verb {
     /// Say which ssh keys may push to which apps (default: list them)
     Keys(Keys),
     /// Check this machine and say how to mend what is wrong
-    Doctor(Json),
+    Doctor(Doctor),
     /// Put the hooks into a bare repository that exists, or take them out again
     #[command(subcommand)]
     Hooks(HooksVerb),
@@ -188,6 +188,17 @@ pub struct Destroy {
     /// Don't ask
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// What to do about what is found.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Mend what can be mended without losing anything, and say what was done
+    #[arg(long)]
+    pub repair: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Only the output's form.

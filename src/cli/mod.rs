@@ -78,7 +78,7 @@ fn run(cli: Cli) -> Result<Exit, Failed> {
             verb: Some(KeysVerb::Authorized(which)),
             ..
         }) => keys::authorized(&layout()?, which),
-        Verb::Doctor(json) => Ok(doctor::run(&layout()?, json.json)),
+        Verb::Doctor(asked) => doctor::run(&layout()?, &asked),
         verb => {
             let client = Client::new(layout()?.control_socket());
             roles::block_on(ask(&client, verb))?

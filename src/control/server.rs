@@ -5,6 +5,7 @@ mod answer;
 mod apps;
 mod asker;
 mod deploys;
+mod faults;
 mod keyring;
 mod keys;
 mod logs;
@@ -41,6 +42,7 @@ pub async fn serve(
 fn routes(fleet: Arc<Fleet>, keyring: Arc<Keyring>) -> Router {
     Router::new()
         .route("/v1/server", get(apps::server))
+        .route("/v1/faults", get(faults::look).post(faults::mend))
         .route("/v1/apps", get(apps::list).post(apps::create))
         .route(
             "/v1/apps/{app}",

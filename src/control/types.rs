@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::deploy::repair::Seen;
 pub use crate::deploy::settings::{
     AppSettings, ChangeSettings, ChangedSettings, LastDelivery, NewSecret, WebhookAt, WebhookStatus,
 };
@@ -27,6 +28,13 @@ pub struct ServerStatus {
     pub pid: u32,
     /// Where the front listens.
     pub listen: Vec<String>,
+}
+
+/// What is not as it should be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Faults {
+    /// In no order that means anything.
+    pub faults: Vec<Seen>,
 }
 
 /// All apps.

@@ -29,6 +29,7 @@ use tokio::sync::watch;
 pub use error::DaemonError;
 use listeners::addresses;
 use notice::Notice;
+pub use rescue::{had_apps, open_alone};
 
 use crate::config::ServerSettings;
 use crate::control;

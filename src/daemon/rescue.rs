@@ -1,8 +1,10 @@
 //! A start on a damaged database: it is rebuilt, and what was lost is told.
 
+use std::fs::File;
 use std::path::Path;
 
 use super::error::DaemonError;
+use super::{lock, settings};
 use crate::access::authorized;
 use crate::config::ServerSettings;
 use crate::deploy::rebuild;
@@ -11,8 +13,7 @@ use crate::state::Database;
 
 /// Opens the database, rebuilding it where it is damaged.
 pub(super) fn open(layout: &Layout, settings: &ServerSettings) -> Result<Database, DaemonError> {
-    let expected = std::fs::read_dir(layout.apps()).is_ok_and(|mut apps| apps.next().is_some());
-    let (database, rescued) = Database::open_or_rescue(&layout.database(), expected)?;
+    let (database, rescued) = Database::open_or_rescue(&layout.database(), had_apps(layout))?;
     let Some(rescued) = rescued else {
         return Ok(database);
     };
@@ -28,6 +29,19 @@ pub(super) fn open(layout: &Layout, settings: &ServerSettings) -> Result<Databas
     text.push('\n');
     database.rebuilt(&rescued, &text)?;
     Ok(database)
+}
+
+/// Whether there has ever been an app.
+pub fn had_apps(layout: &Layout) -> bool {
+    std::fs::read_dir(layout.apps()).is_ok_and(|mut apps| apps.next().is_some())
+}
+
+/// Opens the database as a start does, while no server runs, and none can start before the file is dropped.
+pub fn open_alone(layout: &Layout) -> Result<(File, Database), DaemonError> {
+    lock::make_directories(layout)?;
+    let lock = lock::take(layout)?;
+    let settings = settings::read(layout)?;
+    Ok((lock, open(layout, &settings)?))
 }
 
 /// The keys that were let in, and are not known any more: their lines are about to be taken out of the file.

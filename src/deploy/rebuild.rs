@@ -43,7 +43,9 @@ pub fn from_disk(layout: &Layout, database: &Database) -> Result<Vec<String>, St
         let after = database.releases(&name)?.len();
         if after > before {
             let added = after - before;
-            told.push(format!("app `{name}`: {added} more of its releases are remembered again"));
+            told.push(format!(
+                "app `{name}`: {added} more of its releases are remembered again"
+            ));
         }
     }
     Ok(told)
@@ -55,7 +57,10 @@ fn forget_destroyed(layout: &Layout, database: &Database) -> Result<Vec<String>,
     for app in database.apps()? {
         if !layout.app(&app.name).home().exists() {
             database.destroy_app(&app.name)?;
-            told.push(format!("app `{}` is not there any more: it is forgotten again", app.name));
+            told.push(format!(
+                "app `{}` is not there any more: it is forgotten again",
+                app.name
+            ));
         }
     }
     Ok(told)
@@ -74,7 +79,11 @@ fn readopt(
     }
     let link = match hooks::link(&repo) {
         Ok(Some(link)) if link.app == *name && link.home == layout.home() => link,
-        Ok(_) => return Ok(Err("its repository does not say that it deploys here".to_owned())),
+        Ok(_) => {
+            return Ok(Err(
+                "its repository does not say that it deploys here".to_owned()
+            ));
+        }
         Err(error) => return Ok(Err(with_causes(&error))),
     };
     database.create_app(&NewApp {
@@ -108,7 +117,10 @@ fn journals(dir: &Path) -> Vec<DeployNumber> {
         let number = name.strip_prefix("deploy-")?.strip_suffix(".jsonl")?;
         number.parse().ok()
     };
-    names_in(dir).iter().filter_map(|name| number(name)).collect()
+    names_in(dir)
+        .iter()
+        .filter_map(|name| number(name))
+        .collect()
 }
 
 /// The names in a directory that are of this kind, in order.

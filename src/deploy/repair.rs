@@ -7,6 +7,7 @@
 
 mod find;
 mod mend;
+mod seen;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use crate::state::{App, Database};
 
 pub use find::find;
 pub use mend::{RepairError, mend};
+pub use seen::{Outcome, Seen, look, look_and_mend};
 
 /// Where to look.
 #[derive(Debug, Clone)]
@@ -124,10 +126,17 @@ impl Fault {
                 format!("pushes do not reach {app}: {amiss} ({repo})")
             }
             Self::Repository { app } => {
-                format!("the repository of {} is gone: {}", app.name, app.repo.display())
+                format!(
+                    "the repository of {} is gone: {}",
+                    app.name,
+                    app.repo.display()
+                )
             }
             Self::Lock { app, path } => {
-                format!("a git that was killed has left a lock in the repository of {app}: {}", path.display())
+                format!(
+                    "a git that was killed has left a lock in the repository of {app}: {}",
+                    path.display()
+                )
             }
             Self::Release { app, release } => {
                 format!("the directory of release {release} of {app} is gone")
@@ -142,7 +151,11 @@ impl Fault {
             Self::Unknown { path } => format!("{} belongs to no app", path.display()),
             Self::Inhabited { path, pids } => {
                 let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-                format!("{} belongs to no app, and these processes work in it: {}", path.display(), pids.join(" "))
+                format!(
+                    "{} belongs to no app, and these processes work in it: {}",
+                    path.display(),
+                    pids.join(" ")
+                )
             }
             Self::Mode { path, is, should } => {
                 format!("{} has the mode {is:04o}, not {should:04o}", path.display())
@@ -151,7 +164,10 @@ impl Fault {
                 format!("{} was left by somebody who was killed", path.display())
             }
             Self::Kept { path, told } => {
-                let first = told.lines().next().unwrap_or("a damaged database was kept aside");
+                let first = told
+                    .lines()
+                    .next()
+                    .unwrap_or("a damaged database was kept aside");
                 format!("{first} (all that was told: {}.txt)", path.display())
             }
         }
@@ -160,7 +176,9 @@ impl Fault {
     /// How it is mended, after "handover doctor --repair": nothing where somebody has to decide.
     pub fn remedy(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Hooks { .. } => "puts handover's hooks in; one that was there is kept, and runs first",
+            Self::Hooks { .. } => {
+                "puts handover's hooks in; one that was there is kept, and runs first"
+            }
             Self::Repository { .. } => "makes an empty one with its hooks; push again to fill it",
             Self::Lock { .. } | Self::Leftover { .. } => "removes it",
             Self::Release { .. } => "forgets the release, which can't be started any more",
@@ -173,14 +191,21 @@ impl Fault {
         })
     }
 
-    /// What somebody has to decide.
+    /// What somebody has to do where nothing is mended without him; empty elsewhere.
     pub fn by_hand(&self) -> &'static str {
         match self {
             Self::Inhabited { .. } => {
                 "put back the database that knows the app, or end the processes and look again"
             }
             Self::Kept { .. } => "when nothing is missing any more, delete the files of that name",
-            _ => "handover doctor --repair",
+            Self::Hooks { .. }
+            | Self::Repository { .. }
+            | Self::Lock { .. }
+            | Self::Release { .. }
+            | Self::Branch { .. }
+            | Self::Unknown { .. }
+            | Self::Mode { .. }
+            | Self::Leftover { .. } => "",
         }
     }
 }

@@ -12,6 +12,7 @@ mod ask;
 mod ended;
 mod gate;
 mod mend;
+mod record;
 mod rollback;
 mod status;
 mod swap_back;

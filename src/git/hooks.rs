@@ -14,6 +14,7 @@
 //!
 //! Each change is one `rename`, so that a push at any moment runs either the old hook or the whole new one.
 
+mod amiss;
 mod error;
 
 use std::fs::{self, File, Metadata};
@@ -21,6 +22,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+pub use amiss::amiss;
 pub use error::HookError;
 
 use super::branch::branch_ref;
@@ -106,36 +108,6 @@ pub fn link(repo: &Path) -> Result<Option<Link>, HookError> {
         branch,
         gate: gated.into(),
     }))
-}
-
-/// What keeps pushes to a repository from reaching the app as `wanted` says, in words; nothing where all is well. Which
-/// binary the hooks run is left to the server.
-pub fn amiss(repo: &Path, wanted: &Link) -> Result<Option<String>, HookError> {
-    let Some(found) = link(repo)? else {
-        return Ok(Some("it does not say which app it deploys".to_owned()));
-    };
-    let dir = Repo::open(repo)?.path().join("hooks");
-    for (name, _) in HOOKS {
-        let needed = name != PROC_RECEIVE || wanted.gate == Gate::On;
-        match look_at(&dir.join(name))? {
-            Found::Ours { exactly: true } => {}
-            Found::Foreign(_) if !needed => {}
-            Found::Nothing => return Ok(Some(format!("the hook {name} is missing"))),
-            Found::Ours { exactly: false } => {
-                return Ok(Some(format!("the hook {name} was changed")));
-            }
-            Found::Foreign(_) => {
-                return Ok(Some(format!("another hook is in the place of {name}")));
-            }
-        }
-    }
-    if !found.binary.exists() {
-        let binary = found.binary.display();
-        return Ok(Some(format!("its hooks run {binary}, which is not there")));
-    }
-    let binary = found.binary.clone();
-    let same = found == Link { binary, ..wanted.clone() };
-    Ok((!same).then(|| "its configuration is that of another app or place".to_owned()))
 }
 
 /// What installing did.

@@ -126,11 +126,18 @@ mod tests {
         let good = std::fs::read(backup_of(&path)).unwrap();
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         let middle = file.metadata().unwrap().len() / 2;
-        file.write_all_at(&[0xa5; 8192], middle / 4096 * 4096).unwrap();
+        file.write_all_at(&[0xa5; 8192], middle / 4096 * 4096)
+            .unwrap();
         let error = database.back_up().unwrap_err();
-        assert!(matches!(error, StateError::FoundDamaged { .. }), "{error:?}");
+        assert!(
+            matches!(error, StateError::FoundDamaged { .. }),
+            "{error:?}"
+        );
         assert_eq!(std::fs::read(backup_of(&path)).unwrap(), good);
         let refused = database.try_to_write().unwrap_err();
-        assert!(refused.to_string().contains("restart the server"), "{refused}");
+        assert!(
+            refused.to_string().contains("restart the server"),
+            "{refused}"
+        );
     }
 }

@@ -85,6 +85,11 @@ impl Database {
         }
     }
 
+    /// Reads the database as it is, and changes nothing where it lies: for whoever only looks.
+    pub fn read(path: &Path) -> Result<Self, StateError> {
+        Ok(Self::of(path, Source::Memory(open::copy(path)?)))
+    }
+
     fn of(path: &Path, source: Source) -> Self {
         Self {
             shared: Arc::new(Shared {

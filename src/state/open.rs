@@ -157,16 +157,28 @@ mod tests {
                 row.get::<_, String>(0)
             })
         };
-        assert_eq!(apps(&copy(&path).unwrap()).unwrap(), "shop", "beside a writer");
+        assert_eq!(
+            apps(&copy(&path).unwrap()).unwrap(),
+            "shop",
+            "beside a writer"
+        );
         let log = std::fs::read(beside(&path, "-wal")).unwrap();
         let main = std::fs::read(&path).unwrap();
         drop(database);
-        assert_eq!(apps(&copy(&path).unwrap()).unwrap(), "shop", "without a log");
+        assert_eq!(
+            apps(&copy(&path).unwrap()).unwrap(),
+            "shop",
+            "without a log"
+        );
 
         // As a server that was killed leaves it.
         let killed = dir.path().join("killed.db");
         std::fs::write(&killed, main).unwrap();
         std::fs::write(beside(&killed, "-wal"), log).unwrap();
-        assert_eq!(apps(&copy(&killed).unwrap()).unwrap(), "shop", "from the log");
+        assert_eq!(
+            apps(&copy(&killed).unwrap()).unwrap(),
+            "shop",
+            "from the log"
+        );
     }
 }

@@ -32,7 +32,10 @@ pub struct Rescued {
 impl Database {
     /// Opens the database; a damaged one is kept aside, and replaced by its backup, or else by an empty one. One that
     /// can't be written is read. Where `expected`, there has been one before.
-    pub fn open_or_rescue(path: &Path, expected: bool) -> Result<(Self, Option<Rescued>), StateError> {
+    pub fn open_or_rescue(
+        path: &Path,
+        expected: bool,
+    ) -> Result<(Self, Option<Rescued>), StateError> {
         let finding = match lost(path, expected) {
             Some(finding) => finding,
             None => match Self::open_or_read(path) {
@@ -116,7 +119,9 @@ fn restore(path: &Path, to: &Path) -> Result<Option<Restored>, StateError> {
     if let Ok(made) = made
         && is_whole_copy(&backup, to)?
     {
-        return Ok(Some(Restored::Backup(made.try_into().unwrap_or_else(|_| now()))));
+        return Ok(Some(Restored::Backup(
+            made.try_into().unwrap_or_else(|_| now()),
+        )));
     }
     let has_content = std::fs::metadata(path).is_ok_and(|found| found.len() > 0);
     Ok((has_content && is_whole_copy(path, to)?).then_some(Restored::Itself))
@@ -178,7 +183,11 @@ fn free_name(path: &Path) -> PathBuf {
         1 => beside(path, &format!("{MARK}{at}")),
         number => beside(path, &format!("{MARK}{at}.{number}")),
     };
-    let taken = |name: &PathBuf| ["", "-wal", ".txt"].iter().any(|end| beside(name, end).exists());
+    let taken = |name: &PathBuf| {
+        ["", "-wal", ".txt"]
+            .iter()
+            .any(|end| beside(name, end).exists())
+    };
     let mut names = (1..).map(name).skip_while(taken);
     names.next().expect("numbers don't come to an end")
 }
@@ -187,8 +196,10 @@ const MARK: &str = ".damaged-";
 
 /// The damaged databases that were kept aside beside the one at `path`, oldest first.
 pub fn kept_aside(path: &Path) -> Vec<PathBuf> {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
-    else {
+    let (Some(dir), Some(name)) = (
+        path.parent(),
+        path.file_name().and_then(|name| name.to_str()),
+    ) else {
         return Vec::new();
     };
     let begins = format!("{name}{MARK}");

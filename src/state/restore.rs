@@ -53,11 +53,7 @@ impl Database {
     }
 }
 
-fn restore_deploy(
-    connection: &Connection,
-    app: &AppName,
-    deploy: &Deploy,
-) -> rusqlite::Result<()> {
+fn restore_deploy(connection: &Connection, app: &AppName, deploy: &Deploy) -> rusqlite::Result<()> {
     let sql = "INSERT INTO deploys (app, number, origin, branch, commit_id, subject, from_id, state, release, phase,
                                     cause, began_at, ended_at, moves_branch, message, pushed_by)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
@@ -124,11 +120,7 @@ fn raise_numbers(connection: &Connection, app: &AppName, used: Numbers) -> rusql
 }
 
 /// What was live last is what a start brings up, where it does not run any more.
-fn restore_live(
-    connection: &Connection,
-    app: &AppName,
-    history: &History,
-) -> rusqlite::Result<()> {
+fn restore_live(connection: &Connection, app: &AppName, history: &History) -> rusqlite::Result<()> {
     let Some((generation, release, deploy)) = history.live else {
         return Ok(());
     };

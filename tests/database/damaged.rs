@@ -33,7 +33,9 @@ fn until_backed_up(server: &Server, sql: &str) {
 /// Everything is in the file itself, and there is no log.
 fn without_log(server: &Server) {
     let found = Connection::open(database(server)).unwrap();
-    found.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
+    found
+        .pragma_update(None, "wal_checkpoint", "TRUNCATE")
+        .unwrap();
 }
 
 fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
@@ -41,9 +43,13 @@ fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
     file.write_all_at(bytes, at).unwrap();
 }
 
+type Damage = fn(&Path);
+
 /// Each kind of damage, to the files of a server that does not run.
-const KINDS: &[(&str, fn(&Path))] = &[
-    ("header overwritten", |path| overwrite(path, 0, &[0x55; 100])),
+const KINDS: &[(&str, Damage)] = &[
+    ("header overwritten", |path| {
+        overwrite(path, 0, &[0x55; 100]);
+    }),
     ("page in the middle", |path| {
         let len = std::fs::metadata(path).unwrap().len();
         overwrite(path, len / 2 / 4096 * 4096, &[0xa5; 8192]);
@@ -54,7 +60,9 @@ const KINDS: &[(&str, fn(&Path))] = &[
         file.set_len(len / 2).unwrap();
     }),
     ("empty", |path| std::fs::write(path, "").unwrap()),
-    ("text", |path| std::fs::write(path, "not a database\n".repeat(999)).unwrap()),
+    ("text", |path| {
+        std::fs::write(path, "not a database\n".repeat(999)).unwrap();
+    }),
     ("gone", |path| std::fs::remove_file(path).unwrap()),
     ("garbage for a log", |path| {
         std::fs::write(path.with_extension("db-wal"), [0x5a; 9000]).unwrap();
@@ -69,11 +77,22 @@ fn seen(server: &Server) -> Vec<Value> {
         let releases = server.json(&["releases", app]);
         let releases = releases["releases"].as_array().unwrap().iter();
         let releases: Vec<_> = releases
-            .map(|one| (one["release"].clone(), one["commit"].clone(), one["subject"].clone()))
+            .map(|one| {
+                (
+                    one["release"].clone(),
+                    one["commit"].clone(),
+                    one["subject"].clone(),
+                )
+            })
             .collect();
         let live = &status["live"];
         serde_json::json!([
-            live["release"], live["generation"], live["commit"], status["branch"], pids, releases
+            live["release"],
+            live["generation"],
+            live["commit"],
+            status["branch"],
+            pids,
+            releases
         ])
     });
     apps.collect()
@@ -130,10 +149,14 @@ fn whatever_the_damage_apps_serve_on_and_deploy_again_and_what_was_lost_is_told(
     let entries = std::fs::read_dir(shop.server.home()).unwrap();
     let kept = entries.filter(|entry| {
         let name = entry.as_ref().unwrap().file_name();
-        let name = name.to_str().unwrap();
-        name.starts_with("handover.db.damaged-") && name.ends_with(".txt")
+        let name = name.to_str().unwrap().strip_prefix("handover.db.damaged-");
+        name.is_some_and(|rest| rest.strip_suffix(".txt").is_some())
     });
-    assert_eq!(kept.count(), KINDS.len(), "each time it is told in a file, too");
+    assert_eq!(
+        kept.count(),
+        KINDS.len(),
+        "each time it is told in a file, too"
+    );
 }
 
 const KEY: &str =
@@ -143,9 +166,14 @@ fn add_key(server: &Server, key: &str) {
     let file = server.home().join("ada.pub");
     std::fs::write(&file, key).unwrap();
     let mut add = server.command();
-    add.args(["keys", "add", "ada"]).stdin(std::fs::File::open(file).unwrap());
+    add.args(["keys", "add", "ada"])
+        .stdin(std::fs::File::open(file).unwrap());
     let output = add.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -163,7 +191,9 @@ fn without_a_backup_and_with_nothing_running_apps_come_back_on_the_same_release(
         let pid = line.split(' ').next().unwrap().parse().unwrap();
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL); // it may end with another
     }
-    until("nothing runs", || processes_of(shop.server.home()).is_empty().then_some(()));
+    until("nothing runs", || {
+        processes_of(shop.server.home()).is_empty().then_some(())
+    });
     without_log(&shop.server);
     std::fs::remove_file(backup(&shop.server)).unwrap();
     overwrite(&database(&shop.server), 0, &[0x55; 100]);
@@ -177,22 +207,39 @@ fn without_a_backup_and_with_nothing_running_apps_come_back_on_the_same_release(
     let releases = shop.server.json(&["releases", "shop"]);
     assert_eq!(releases["releases"].as_array().unwrap().len(), 2);
     let log = shop.server.log();
-    assert!(log.contains("begun anew, as there is no good backup"), "{log}");
-    assert!(log.contains("keys are lost") && log.contains("VgIcmm1ZBEoxZ6rOhFRG8"), "{log}");
+    assert!(
+        log.contains("begun anew, as there is no good backup"),
+        "{log}"
+    );
+    assert!(
+        log.contains("keys are lost") && log.contains("VgIcmm1ZBEoxZ6rOhFRG8"),
+        "{log}"
+    );
     shop.project.version("v3");
     shop.project.push(&shop.repo).went_live();
-    assert_eq!(shop.server.status("shop")["live"]["release"], 3, "no number is given twice");
+    assert_eq!(
+        shop.server.status("shop")["live"]["release"],
+        3,
+        "no number is given twice"
+    );
 }
 
 #[test]
 fn damage_that_is_found_while_the_server_runs_ends_deploys_until_it_is_restarted() {
     let mut shop = Shop::open("v1");
-    until_backed_up(&shop.server, "SELECT count(*) FROM generations WHERE state = 'live'");
+    until_backed_up(
+        &shop.server,
+        "SELECT count(*) FROM generations WHERE state = 'live'",
+    );
     let users = Users::of(shop.server.address());
     without_log(&shop.server);
     let path = database(&shop.server);
     let len = std::fs::metadata(&path).unwrap().len();
-    overwrite(&path, 4096, &vec![0xa5; usize::try_from(len).unwrap() - 4096]);
+    overwrite(
+        &path,
+        4096,
+        &vec![0xa5; usize::try_from(len).unwrap() - 4096],
+    );
     shop.project.version("v2");
     for _ in 0..2 {
         shop.project
@@ -205,5 +252,8 @@ fn damage_that_is_found_while_the_server_runs_ends_deploys_until_it_is_restarted
     shop.server.launch_again();
     users.finish().all_answered();
     shop.project.push(&shop.repo).went_live();
-    assert_eq!(http::get(shop.server.address(), "/").unwrap().body, "version v2\n");
+    assert_eq!(
+        http::get(shop.server.address(), "/").unwrap().body,
+        "version v2\n"
+    );
 }

@@ -46,12 +46,18 @@ impl SmallShop {
     fn can_be_looked_at(&self) {
         let server = self.server();
         let status = server.status("shop");
-        assert_eq!((&status["state"], &status["live"]["release"]), (&"live".into(), &1.into()));
+        assert_eq!(
+            (&status["state"], &status["live"]["release"]),
+            (&"live".into(), &1.into())
+        );
         let releases = server.json(&["releases", "shop"]);
         assert_eq!(numbers(&releases["releases"]), [1]);
         let told = server.ok(&["logs", "shop", "--deploy", "1", "--json"]);
         assert!(told.contains(r#""event":"live""#), "{told}");
-        assert_eq!(server.json(&["keys", "list"])["keys"], Value::Array(Vec::new()));
+        assert_eq!(
+            server.json(&["keys", "list"])["keys"],
+            Value::Array(Vec::new())
+        );
         assert_eq!(server.json(&["app", "list"])["apps"][0]["name"], "shop");
     }
 
@@ -75,7 +81,9 @@ fn numbers(list: &Value) -> Vec<u64> {
 
 #[test]
 fn on_a_full_disk_new_deploys_are_refused_and_nothing_else_until_there_is_room_again() {
-    let Some(shop) = SmallShop::open() else { return };
+    let Some(shop) = SmallShop::open() else {
+        return;
+    };
     let users = Users::of(shop.server().address());
     shop.home.fill();
     for version in ["v2", "v3"] {
@@ -109,7 +117,9 @@ fn on_a_full_disk_new_deploys_are_refused_and_nothing_else_until_there_is_room_a
 #[test]
 fn a_server_starts_on_a_full_disk_and_deploys_when_there_is_room_again() {
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
-        let Some(mut shop) = SmallShop::open() else { return };
+        let Some(mut shop) = SmallShop::open() else {
+            return;
+        };
         let users = Users::of(shop.server().address());
         shop.home.server_mut().end(signal);
         shop.home.fill();
@@ -127,7 +137,9 @@ fn a_server_starts_on_a_full_disk_and_deploys_when_there_is_room_again() {
 #[test]
 fn a_server_starts_on_a_disk_that_became_read_only_and_deploys_when_it_can_be_written() {
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
-        let Some(mut shop) = SmallShop::open() else { return };
+        let Some(mut shop) = SmallShop::open() else {
+            return;
+        };
         let users = Users::of(shop.server().address());
         shop.home.server_mut().end(signal);
         shop.home.read_only();
@@ -154,7 +166,9 @@ const WAITING_BUILD: &str = r#"{
 
 #[test]
 fn a_deploy_that_runs_when_the_disk_becomes_full_ends_with_a_true_verdict() {
-    let Some(shop) = SmallShop::open() else { return };
+    let Some(shop) = SmallShop::open() else {
+        return;
+    };
     shop.project.write("package.json", WAITING_BUILD);
     shop.project.version("v2");
     let push = Pusher::start(&mut shop.project.push_command(&shop.repo, &["main"]));
@@ -166,14 +180,19 @@ fn a_deploy_that_runs_when_the_disk_becomes_full_ends_with_a_true_verdict() {
     assert!(!release.exists(), "nothing is left of it");
     assert_eq!(shop.body(), "version v1\n");
     let state = || {
-        let database = rusqlite::Connection::open(shop.server().home().join("handover.db")).unwrap();
+        let database =
+            rusqlite::Connection::open(shop.server().home().join("handover.db")).unwrap();
         let sql = "SELECT state FROM deploys WHERE number = 2";
-        database.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap()
+        database
+            .query_row(sql, [], |row| row.get::<_, String>(0))
+            .unwrap()
     };
     assert_eq!(state(), "running", "that can't be written down");
 
     shop.home.empty();
-    until("the verdict is written down", || (state() == "failed").then_some(()));
+    until("the verdict is written down", || {
+        (state() == "failed").then_some(())
+    });
     shop.project.write("go", "");
     shop.project.version("v3");
     shop.project.push(&shop.repo).went_live();

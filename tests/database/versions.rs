@@ -31,13 +31,18 @@ fn as_of_version(version: usize, path: &Path) {
     let earlier = path.with_extension("earlier");
     let old = Connection::open(&earlier).unwrap();
     old.execute_batch(RELEASED[version - 1]).unwrap();
-    old.execute("ATTACH ?1 AS now", [path.to_str().unwrap()]).unwrap();
+    old.execute("ATTACH ?1 AS now", [path.to_str().unwrap()])
+        .unwrap();
     // As they refer to each other.
     let parents_first = "SELECT name FROM main.sqlite_schema WHERE type = 'table' ORDER BY name NOT IN ('apps', 'keys')";
     for table in names(&old, parents_first) {
-        let columns = names(&old, &format!("SELECT name FROM pragma_table_info('{table}', 'main')"));
+        let columns = names(
+            &old,
+            &format!("SELECT name FROM pragma_table_info('{table}', 'main')"),
+        );
         let columns = columns.join(", ");
-        let copy = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}");
+        let copy =
+            format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}");
         old.execute(&copy, []).unwrap();
     }
     old.execute_batch("DETACH now").unwrap();
@@ -62,7 +67,11 @@ fn a_server_takes_over_what_a_server_of_each_earlier_version_has_left_running() 
         shop.server.end(Signal::SIGKILL);
         as_of_version(version, &database(&shop.server));
         shop.server.launch_again();
-        assert_eq!(shop.server.status("shop")["live"]["commit"], live, "version {version}");
+        assert_eq!(
+            shop.server.status("shop")["live"]["commit"],
+            live,
+            "version {version}"
+        );
         assert_eq!(shop.server.instance_pids("shop"), pids, "version {version}");
         users.finish().all_answered();
         let name = format!("v{version}");
@@ -93,10 +102,14 @@ fn a_newer_database_is_refused_with_the_way_out_and_left_alone_while_apps_serve_
     let words = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{words}");
     assert!(
-        words.contains("it has version 99, this handover knows 5; install the newer handover again"),
+        words
+            .contains("it has version 99, this handover knows 5; install the newer handover again"),
         "{words}"
     );
-    assert!(std::fs::read(&path).unwrap() == before, "nothing was written");
+    assert!(
+        std::fs::read(&path).unwrap() == before,
+        "nothing was written"
+    );
     users.finish().all_answered();
     version(5);
     shop.server.launch_again();

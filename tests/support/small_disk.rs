@@ -53,7 +53,7 @@ impl SmallDisk {
     /// Mounts it again with other options.
     pub fn remount(&self, options: &str) {
         let mut mount = Command::new("mount");
-        let output = mount.args(["-o", options]).arg(&self.0).output().unwrap();
+        let output = mount.args(["-o", options]).arg(&self.dir).output().unwrap();
         let words = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "mount -o {options}: {words}");
     }

@@ -44,12 +44,14 @@ pub(super) fn all(layout: &Layout) -> Vec<Finding> {
     ];
     findings.extend(free_space(layout.home()));
     findings.push(finding("settings", settings(layout)));
-    findings.push(finding("server", server(layout)));
     findings
 }
 
-fn finding(check: &'static str, result: Result) -> Finding {
-    Finding { check, result }
+pub(super) fn finding(check: &str, result: Result) -> Finding {
+    Finding {
+        check: check.to_owned(),
+        result,
+    }
 }
 
 fn program(name: &'static str, wanted: (u32, u32), install: &str, why: &str) -> Finding {
@@ -220,19 +222,6 @@ fn settings(layout: &Layout) -> Result {
             _ => Result::Good {
                 found: path.display().to_string(),
             },
-        },
-    }
-}
-
-fn server(layout: &Layout) -> Result {
-    let socket = layout.control_socket();
-    match std::os::unix::net::UnixStream::connect(&socket) {
-        Ok(_) => Result::Good {
-            found: format!("answers on {}", socket.display()),
-        },
-        Err(error) => Result::Warning {
-            found: format!("does not answer on {}: {error}", socket.display()),
-            remedy: "start it: handover serve (as the user who owns the home, or as root)".into(),
         },
     }
 }

@@ -20,10 +20,16 @@ pub(super) struct Record {
 impl Record {
     /// Nothing where the journal does not even say what was to be deployed.
     pub(super) fn read(path: &Path, number: DeployNumber, gate: bool) -> Option<Self> {
-        let lines = BufReader::new(File::open(path).ok()?).lines().map_while(Result::ok);
+        let lines = BufReader::new(File::open(path).ok()?)
+            .lines()
+            .map_while(Result::ok);
         let told = lines.filter(|line| !line.contains(r#""event":"output""#));
         // What can't be read was cut off, or told by a newer version.
-        Self::of(told.filter_map(|line| serde_json::from_str(&line).ok()), number, gate)
+        Self::of(
+            told.filter_map(|line| serde_json::from_str(&line).ok()),
+            number,
+            gate,
+        )
     }
 
     fn of(
@@ -212,7 +218,15 @@ mod tests {
         let states = history.deploys.iter().map(|deploy| deploy.state.name());
         assert_eq!(
             states.collect::<Vec<_>>(),
-            ["live", "live", "live", "swapped_back", "live", "failed", "running"]
+            [
+                "live",
+                "live",
+                "live",
+                "swapped_back",
+                "live",
+                "failed",
+                "running"
+            ]
         );
     }
 }

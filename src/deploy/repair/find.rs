@@ -38,7 +38,10 @@ fn of_app(place: &Place, app: &App) -> Result<Vec<Fault>, StateError> {
         let wanted = create::link(&place.layout, app, &place.executable);
         let amiss = hooks::amiss(&app.repo, &wanted);
         let amiss = amiss.unwrap_or_else(|error| Some(error.to_string()));
-        faults.extend(amiss.map(|amiss| Fault::Hooks { app: owned(), amiss }));
+        faults.extend(amiss.map(|amiss| Fault::Hooks {
+            app: owned(),
+            amiss,
+        }));
         let locks = locks(&app.repo).into_iter().map(|path| Fault::Lock {
             app: app.name.clone(),
             path,
@@ -130,7 +133,12 @@ fn modes(layout: &Layout) -> Vec<Fault> {
     const OTHERS_WRITE: u32 = 0o022;
     const OTHERS: u32 = 0o077;
     let home = layout.home();
-    let private = ["handover.db", "handover.db-wal", "handover.db-shm", "handover.db.backup"];
+    let private = [
+        "handover.db",
+        "handover.db-wal",
+        "handover.db-shm",
+        "handover.db.backup",
+    ];
     let private = private.map(|name| (home.join(name), OTHERS));
     let dirs = [
         (home.to_owned(), OTHERS_WRITE),
@@ -139,7 +147,7 @@ fn modes(layout: &Layout) -> Vec<Fault> {
     ];
     let fault = |(path, forbidden): (PathBuf, u32)| {
         let is = std::fs::metadata(&path).ok()?.mode() & 0o7777;
-        (is & forbidden != 0).then(|| Fault::Mode {
+        (is & forbidden != 0).then_some(Fault::Mode {
             path,
             is,
             should: is & !forbidden,

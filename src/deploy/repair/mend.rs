@@ -86,7 +86,12 @@ fn lead_back(app: &App, names: &CommitId, live: &CommitId) -> Result<String, Rep
     let repo = Repo::open(&app.repo)?;
     let aside = format!("aside-{}-{}", app.branch, names.short());
     let why = "handover: led back to what is live";
-    repo.compare_and_set_branch(&aside, repo.branch_commit(&aside)?.as_ref(), Some(names), why)?;
+    repo.compare_and_set_branch(
+        &aside,
+        repo.branch_commit(&aside)?.as_ref(),
+        Some(names),
+        why,
+    )?;
     match repo.compare_and_set_branch(&app.branch, Some(names), Some(live), why)? {
         SetBranch::Done => Ok(format!(
             "{} of {} names {} again; what it named is the branch {aside}",

@@ -134,7 +134,10 @@ fn a_release_whose_directory_is_gone_is_forgotten() {
     let commit = "a".repeat(40).parse().unwrap();
     let add = |number| {
         let release = ReleaseNumber(number);
-        let added = home.place.database.add_release(&shop, release, &commit, "", DeployNumber(1), None);
+        let added =
+            home.place
+                .database
+                .add_release(&shop, release, &commit, "", DeployNumber(1), None);
         added.unwrap();
     };
     add(1);
@@ -153,14 +156,22 @@ fn what_belongs_to_no_app_is_moved_aside_unless_somebody_works_in_it() {
     assert_eq!(find(&home.place).unwrap(), [], "it may be being made");
     long_ago(&old);
     let mut app = std::process::Command::new("sleep");
-    let mut app = app.arg("60").current_dir(old.join("releases/1")).spawn().unwrap();
+    let mut app = app
+        .arg("60")
+        .current_dir(old.join("releases/1"))
+        .spawn()
+        .unwrap();
     let faults = find(&home.place).unwrap();
     assert!(matches!(&faults[..], [Fault::Inhabited { pids, .. }] if *pids == [app.id()]));
     assert_eq!(mend(&home.place, &faults[0]).unwrap(), None);
     app.kill().unwrap();
     app.wait().unwrap();
     home.mended("files", "apps/old belongs to no app");
-    let aside = std::fs::read_dir(home.path("aside")).unwrap().next().unwrap().unwrap();
+    let aside = std::fs::read_dir(home.path("aside"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
     let kept = std::fs::read_to_string(aside.path().join("releases/1/server.js"));
     assert_eq!(kept.unwrap(), "work");
 }
@@ -168,10 +179,17 @@ fn what_belongs_to_no_app_is_moved_aside_unless_somebody_works_in_it() {
 #[test]
 fn modes_that_let_others_in_are_set_right() {
     let home = Home::new();
-    for (name, mode, should) in [("handover.db", 0o644, 0o600), ("apps", 0o755, 0o700), ("", 0o777, 0o755)] {
+    for (name, mode, should) in [
+        ("handover.db", 0o644, 0o600),
+        ("apps", 0o755, 0o700),
+        ("", 0o777, 0o755),
+    ] {
         let path = home.path(name);
         std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-        let done = home.mended("modes", &format!("has the mode {mode:04o}, not {should:04o}"));
+        let done = home.mended(
+            "modes",
+            &format!("has the mode {mode:04o}, not {should:04o}"),
+        );
         assert!(done.ends_with(&format!("{should:04o}")), "{done}");
     }
 }
@@ -186,9 +204,21 @@ fn what_a_killed_writer_has_left_is_removed_and_a_kept_database_shown() {
     home.mended("files", "handover.db.backup-new was left");
 
     std::fs::write(home.path("handover.db.damaged-20261123T143305Z"), "x").unwrap();
-    std::fs::write(home.path("handover.db.damaged-20261123T143305Z.txt"), "the database was damaged\nmore\n").unwrap();
+    std::fs::write(
+        home.path("handover.db.damaged-20261123T143305Z.txt"),
+        "the database was damaged\nmore\n",
+    )
+    .unwrap();
     let faults = find(&home.place).unwrap();
     assert_eq!(faults.len(), 1);
-    assert!(faults[0].found().starts_with("the database was damaged (all that was told: /"));
-    assert_eq!(mend(&home.place, &faults[0]).unwrap(), None, "somebody has to look at it");
+    assert!(
+        faults[0]
+            .found()
+            .starts_with("the database was damaged (all that was told: /")
+    );
+    assert_eq!(
+        mend(&home.place, &faults[0]).unwrap(),
+        None,
+        "somebody has to look at it"
+    );
 }

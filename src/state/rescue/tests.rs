@@ -61,11 +61,18 @@ impl Home {
     }
 }
 
+fn len(home: &Home) -> u64 {
+    std::fs::metadata(home.path()).unwrap().len()
+}
+
+type Damage = &'static dyn Fn(&Home);
+
 #[test]
 fn every_kind_of_damage_is_kept_aside_and_the_backup_takes_its_place() {
-    let len = |home: &Home| std::fs::metadata(home.path()).unwrap().len();
-    let kinds: [(&str, &dyn Fn(&Home)); 7] = [
-        ("header overwritten", &|home| home.overwrite("", 0, &[0x55; 100])),
+    let kinds: [(&str, Damage); 7] = [
+        ("header overwritten", &|home| {
+            home.overwrite("", 0, &[0x55; 100]);
+        }),
         ("page in the middle", &|home| {
             home.overwrite("", len(home) / 2 / 4096 * 4096, &[0xa5; 8192]);
         }),
@@ -74,7 +81,9 @@ fn every_kind_of_damage_is_kept_aside_and_the_backup_takes_its_place() {
             file.unwrap().set_len(len(home) / 2).unwrap();
         }),
         ("empty", &|home| std::fs::write(home.path(), "").unwrap()),
-        ("text", &|home| std::fs::write(home.path(), "not a database\n".repeat(999)).unwrap()),
+        ("text", &|home| {
+            std::fs::write(home.path(), "not a database\n".repeat(999)).unwrap();
+        }),
         ("gone", &|home| std::fs::remove_file(home.path()).unwrap()),
         ("garbage for a log", &|home| {
             std::fs::write(beside(&home.path(), "-wal"), [0x5a; 9000]).unwrap();
@@ -87,9 +96,16 @@ fn every_kind_of_damage_is_kept_aside_and_the_backup_takes_its_place() {
         let (apps, rescued) = home.start();
         assert_eq!(apps, "shop", "{kind}");
         let rescued = rescued.expect(kind);
-        assert!(rescued.words.contains("rebuilt from the backup of 20"), "{rescued:?}");
+        assert!(
+            rescued.words.contains("rebuilt from the backup of 20"),
+            "{rescued:?}"
+        );
         assert_eq!(std::fs::read(&rescued.kept).ok(), damaged, "{kind}");
-        assert_eq!(kept_aside(&home.path()), [rescued.kept.clone()], "{kind}");
+        assert_eq!(
+            kept_aside(&home.path()),
+            std::slice::from_ref(&rescued.kept),
+            "{kind}"
+        );
         assert_eq!(report_of(&rescued.kept).as_deref(), Some("told"), "{kind}");
         assert_eq!(home.start(), ("shop".to_owned(), None), "{kind}: once");
     }
@@ -125,9 +141,11 @@ fn a_rescue_that_was_cut_off_anywhere_goes_on_at_the_next_start() {
     assert_eq!(apps, "shop");
     assert_ne!(rescued, None);
     assert_eq!(home.start(), ("shop".to_owned(), None));
-    let strange: Vec<_> = home.names().into_iter().filter(|name| {
-        !name.starts_with("handover.db.damaged-")
-    }).collect();
+    let strange: Vec<_> = home
+        .names()
+        .into_iter()
+        .filter(|name| !name.starts_with("handover.db.damaged-"))
+        .collect();
     assert_eq!(strange, ["handover.db", "handover.db.backup"]);
 }
 
@@ -149,11 +167,16 @@ fn a_newer_database_or_backup_is_refused_and_nothing_is_touched() {
     let refused = |home: &Home| {
         let files = || -> Vec<_> {
             let names = home.names().into_iter();
-            names.map(|name| (std::fs::read(home.dir.path().join(&name)).unwrap(), name)).collect()
+            names
+                .map(|name| (std::fs::read(home.dir.path().join(&name)).unwrap(), name))
+                .collect()
         };
         let before = files();
         let error = Database::open_or_rescue(&home.path(), true).unwrap_err();
-        assert!(matches!(error, StateError::Newer { found: 99, .. }), "{error:?}");
+        assert!(
+            matches!(error, StateError::Newer { found: 99, .. }),
+            "{error:?}"
+        );
         assert!(files() == before, "{:?}", home.names());
     };
     let home = Home::new();

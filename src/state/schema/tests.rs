@@ -85,9 +85,15 @@ fn names(connection: &Connection, sql: &str) -> Vec<String> {
 
 /// The columns of each table, and what is in them.
 fn content(connection: &Connection) -> Content {
-    let tables = names(connection, "SELECT name FROM sqlite_schema WHERE type = 'table'");
+    let tables = names(
+        connection,
+        "SELECT name FROM sqlite_schema WHERE type = 'table'",
+    );
     let content = tables.into_iter().map(|table| {
-        let columns = names(connection, &format!("SELECT name FROM pragma_table_info('{table}')"));
+        let columns = names(
+            connection,
+            &format!("SELECT name FROM pragma_table_info('{table}')"),
+        );
         let rows = rows_of(connection, &table, &columns);
         (table, (columns, rows))
     });
@@ -104,7 +110,11 @@ fn rows_of(connection: &Connection, table: &str, columns: &[String]) -> Vec<Vec<
 
 #[test]
 fn what_was_released_is_never_changed() {
-    assert_eq!(RELEASED.len(), MIGRATIONS.len(), "a new version needs its tables and rows here");
+    assert_eq!(
+        RELEASED.len(),
+        MIGRATIONS.len(),
+        "a new version needs its tables and rows here"
+    );
     for version in 1..=MIGRATIONS.len() {
         let stepped = Connection::open_in_memory().unwrap();
         for step in &MIGRATIONS[..version] {
@@ -112,7 +122,11 @@ fn what_was_released_is_never_changed() {
         }
         let schema = "SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
         let schema = names(&stepped, schema).join("\n");
-        assert_eq!(schema.trim(), RELEASED[version - 1].trim(), "version {version}");
+        assert_eq!(
+            schema.trim(),
+            RELEASED[version - 1].trim(),
+            "version {version}"
+        );
     }
 }
 
@@ -123,7 +137,10 @@ fn a_database_of_each_earlier_version_becomes_one_of_this_and_loses_nothing() {
         let path = dir.path().join("handover.db");
         let old = written_by(version, &path);
         let before = content(&old);
-        assert!(before.values().all(|(_, rows)| !rows.is_empty()), "every table has rows");
+        assert!(
+            before.values().all(|(_, rows)| !rows.is_empty()),
+            "every table has rows"
+        );
         drop(old);
 
         drop(Database::open(&path).unwrap());
@@ -149,7 +166,12 @@ fn what_each_earlier_version_has_written_is_read() {
         let path = dir.path().join("handover.db");
         drop(written_by(version, &path));
         let database = Database::open(&path).unwrap();
-        let names: Vec<_> = database.apps().unwrap().into_iter().map(|app| app.name).collect();
+        let names: Vec<_> = database
+            .apps()
+            .unwrap()
+            .into_iter()
+            .map(|app| app.name)
+            .collect();
         let [blog, shop] = names.as_slice() else {
             panic!("{names:?}")
         };
@@ -163,7 +185,13 @@ fn what_each_earlier_version_has_written_is_read() {
         let deploys = database.deploys(shop, 100).unwrap();
         let states: Vec<_> = deploys.iter().map(|deploy| deploy.state.name()).collect();
         let first = [
-            "live", "live", "failed", "superseded", "interrupted", "running", "waiting",
+            "live",
+            "live",
+            "failed",
+            "superseded",
+            "interrupted",
+            "running",
+            "waiting",
         ];
         assert_eq!(states[..7], first);
         assert_eq!(states[7..], ["swapped_back"][..usize::from(version >= 2)]);
@@ -172,7 +200,10 @@ fn what_each_earlier_version_has_written_is_read() {
         assert_eq!(database.keys().unwrap().len(), usize::from(version >= 5));
         let waiting = database.waiting_deliveries(shop).unwrap();
         assert_eq!(waiting > 0, version >= 4);
-        assert_eq!(database.last_delivery(shop).unwrap().is_some(), version >= 4);
+        assert_eq!(
+            database.last_delivery(shop).unwrap().is_some(),
+            version >= 4
+        );
     }
 }
 
