@@ -4,7 +4,9 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Stdio;
 
 use support::invariants::{Traces, branch, unchanged};
 use support::project::{Pushed, git_in, pushed};
@@ -354,8 +356,18 @@ fn a_branch_that_can_not_be_moved_fails_the_deploy_before_the_swap() {
     let first = branch(&shop.repo);
     let commit = shop.project.version("v2");
     let before = Traces::of(&shop.server, "shop");
+    let mut holder = git_in(&shop.repo);
+    holder.args(["update-ref", "--stdin"]);
+    let mut holder = holder
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let transaction = format!("start\nupdate refs/heads/main {first} {first}\nprepare\n");
+    let mut hold = holder.stdin.take().unwrap();
+    hold.write_all(transaction.as_bytes()).unwrap();
     let lock = shop.repo.join("refs/heads/main.lock");
-    std::fs::write(&lock, "").unwrap();
+    support::until("git holds the branch", || lock.exists().then_some(()));
     shop.project
         .push(&shop.repo)
         .rejected()
@@ -364,7 +376,8 @@ fn a_branch_that_can_not_be_moved_fails_the_deploy_before_the_swap() {
     assert_eq!(branch(&shop.repo), first);
     assert_eq!(body(&shop.server), "version v1\n");
     unchanged(&before, &shop.server, "shop");
-    std::fs::remove_file(&lock).unwrap();
+    drop(hold);
+    holder.wait().unwrap();
     shop.project.push(&shop.repo).went_live();
     assert_eq!(branch(&shop.repo), commit);
 }

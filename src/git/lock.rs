@@ -12,6 +12,8 @@ use std::time::Instant;
 use super::branch::{LOCK_RETRY, LOCK_WAIT};
 use super::error::GitError;
 use super::repo::Repo;
+use crate::process::cwd::working_in;
+use crate::process::identity::is_program;
 
 /// What git locks besides the branch when it takes a push: `HEAD`, whose log follows the branch; the refs that are
 /// packed; where a shallow clone ends; the repository's settings.
@@ -31,8 +33,8 @@ pub struct Lock {
 }
 
 impl Repo {
-    /// The locks in the way of a push to the branch that stay for longer than git holds them. Waits for that long if there
-    /// are some.
+    /// The locks in the way of a push to the branch that stay for longer than a push holds them, where no other git command
+    /// works in the repository, which may hold them for as long as it likes. Waits for that long if there are some.
     pub fn lasting_locks(&self, branch: &str) -> Vec<Lock> {
         let own = format!("refs/heads/{branch}.lock");
         let names = BESIDES.into_iter().chain([own.as_str()]);
@@ -44,7 +46,16 @@ impl Repo {
             sleep(LOCK_RETRY);
             locks.retain(Lock::is_there);
         }
+        if !locks.is_empty() && self.is_worked_in() {
+            locks.clear();
+        }
         locks
+    }
+
+    /// Whether a git command works here. What takes a push does not count: it may wait for us, without a lock.
+    fn is_worked_in(&self) -> bool {
+        let mut pids = working_in(self.path()).into_iter();
+        pids.any(|pid| is_program(pid, "git") && !is_program(pid, "receive-pack"))
     }
 }
 
@@ -90,6 +101,8 @@ impl Lock {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]
@@ -123,5 +136,19 @@ mod tests {
         }
         assert!(found[0].exists());
         assert!(!found[1].exists());
+    }
+    #[test]
+    fn what_a_git_command_holds_for_long_is_left_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        git2::Repository::init_bare(dir.path()).unwrap();
+        let repo = Repo::open(dir.path()).unwrap();
+        let mut git = std::process::Command::new("git");
+        git.current_dir(dir.path()).args(["cat-file", "--batch"]);
+        let mut git = git.stdin(Stdio::piped()).spawn().unwrap();
+        std::fs::write(dir.path().join("HEAD.lock"), "").unwrap();
+        assert_eq!(repo.lasting_locks("main"), []);
+        drop(git.stdin.take());
+        git.wait().unwrap();
+        assert_eq!(repo.lasting_locks("main").len(), 1);
     }
 }
