@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -16,21 +15,12 @@ use crate::paths::Layout;
 use crate::process::own::share_one_heap;
 use crate::process::passed;
 use crate::process::tcp::inherited_listener;
+use crate::process::{runtime, start_threads};
 use crate::{hook, keep};
-
-/// The most threads that wait for the disk, and how long each waits for more to do. They are kept: where the system
-/// refuses a new thread, work waits for one of these; without any, it could not be done at all.
-const THREADS_FOR_DISK: usize = 32;
-const THREADS_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs async work on this one thread.
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(THREADS_FOR_DISK)
-        .thread_keep_alive(THREADS_WAIT)
-        .build()
-        .map_err(Failed::new)?;
+    let runtime = runtime().map_err(Failed::new)?;
     let value = runtime.block_on(work);
     // Work that still blocks on the disk is not waited for: what it leaves half done the next start sweeps away.
     runtime.shutdown_background();
@@ -48,7 +38,11 @@ pub(super) fn serve(layout: Layout, serve: args::Serve) -> Result<Exit, Failed> 
         no_front: serve.no_front,
         executable,
     };
-    block_on(daemon::run(options))?.map_err(Failed::new)?;
+    let run = async {
+        start_threads().await;
+        daemon::run(options).await
+    };
+    block_on(run)?.map_err(Failed::new)?;
     Ok(Exit::Done)
 }
 

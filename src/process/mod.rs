@@ -18,4 +18,4 @@ pub mod stream;
 pub mod tcp;
 pub mod users;
 
-pub use blocking::blocking;
+pub use blocking::{blocking, runtime, start_threads};
