@@ -58,9 +58,7 @@ pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetE
 pub(super) async fn mend(site: &Arc<Site>, app: &App, held: &Held) -> Result<Found, FleetError> {
     let paths = site.layout.app(&app.name);
     let found = look_and_act(site, app, &paths, |sight| plan::in_passing(sight, held)).await?;
-    if !found.mended.is_empty() {
-        untold::tell(site, &app.name, &paths, site.urls(&app.hosts)).await;
-    }
+    untold::tell(site, &app.name, &paths, site.urls(&app.hosts)).await;
     Ok(found)
 }
 

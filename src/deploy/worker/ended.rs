@@ -18,7 +18,6 @@ use crate::deploy::stage::broken;
 use crate::git::{Repo, SetBranch};
 use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::process::blocking;
-use crate::process::own::release_free_memory;
 use crate::process::rig::kill_point;
 use crate::push::PushOptions;
 use crate::report::{EventKind, Failure, Origin, Phase};
@@ -312,7 +311,6 @@ impl Worker {
         tokio::spawn(async move {
             recovery::prune(&site, &app, &paths, spared).await;
             room::keep_back(&site).await;
-            blocking(release_free_memory).await;
         });
     }
 

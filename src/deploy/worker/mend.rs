@@ -11,6 +11,8 @@ use crate::deploy::retire::Ended;
 use crate::deploy::room;
 use crate::ids::GenerationNumber;
 use crate::keep::{KeepError, Keeper, ModeName};
+use crate::process::blocking;
+use crate::process::own::release_free_memory;
 
 /// How soon everything is looked at again after something that may have left traces; doubled each time, up to the
 /// pause between two looks without a cause.
@@ -59,6 +61,7 @@ impl Worker {
                 self.revive().await;
                 self.look().await;
             }
+            blocking(release_free_memory).await;
         }
     }
 
