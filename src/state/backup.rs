@@ -65,6 +65,9 @@ fn copy(from: &Path, to: &Path) -> Result<(), StateError> {
         .busy_timeout(Duration::from_secs(5))
         .map_err(failed(from))?;
     let mut copy = Connection::open(to).map_err(failed(to))?;
+    // Nobody else opens it: no index of a log has to be shared.
+    copy.pragma_update(None, "locking_mode", "exclusive")
+        .map_err(failed(to))?;
     Backup::new(&source, &mut copy)
         .and_then(|backup| backup.run_to_completion(100, Duration::ZERO, None))
         .map_err(failed(from))?;
