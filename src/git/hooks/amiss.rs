@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Found, Gate, HOOKS, HookError, Link, PROC_RECEIVE, link, look_at};
+use super::file::{Found, look_at};
+use super::{Gate, HOOKS, HookError, Link, PROC_RECEIVE, link};
 use crate::git::Repo;
 
 /// What keeps pushes to a repository from reaching the app as `wanted` says, in words; nothing where all is well. Which
