@@ -244,6 +244,20 @@ fn tracer_of(pid: u32) -> u32 {
 }
 
 #[test]
+fn the_servers_allocator_keeps_nothing_back_and_apps_know_nothing_of_that() {
+    let shop = Shop::open("v1");
+    let knows = |pid: u32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+        String::from_utf8_lossy(&environment).contains("GLIBC_TUNABLES=glibc.malloc.tcache_count=0")
+    };
+    assert!(knows(shop.server.pid()));
+    let others = shop.server.pids_like(|_| true).into_iter();
+    for pid in others.filter(|pid| *pid != shop.server.pid()) {
+        assert!(!knows(pid), "process {pid}");
+    }
+}
+
+#[test]
 fn a_slow_disk_makes_a_push_slow_and_nobody_else() {
     let shop = Shop::open("v1");
     let users = Users::of_any_version(shop.server.address());

@@ -12,7 +12,7 @@ use crate::control::Outcome;
 use crate::daemon::{self, ServeOptions};
 use crate::front::{self, FrontOptions};
 use crate::paths::Layout;
-use crate::process::own::share_one_heap;
+use crate::process::own::start_with_lean_heap;
 use crate::process::passed;
 use crate::process::tcp::inherited_listener;
 use crate::process::{runtime, start_threads};
@@ -28,7 +28,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
 }
 
 pub(super) fn serve(layout: Layout, serve: args::Serve) -> Result<Exit, Failed> {
-    share_one_heap();
+    start_with_lean_heap();
     log_to_stderr();
     let executable = std::env::current_exe().map_err(Failed::new)?;
     let options = ServeOptions {
