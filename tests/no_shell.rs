@@ -42,7 +42,16 @@ fn whatever_is_pushed_no_shell_is_started_and_no_argument_is_the_pushers() {
 
     let logs = trace::logs(dir.path());
     let seen = judged(&logs);
-    for wanted in ["keep", "front", "npm", "--version", "hook", "chained hook"] {
+    let wanted = [
+        "itself",
+        "keep",
+        "front",
+        "npm",
+        "--version",
+        "hook",
+        "chained hook",
+    ];
+    for wanted in wanted {
         assert!(seen.contains(wanted), "{wanted:?} is not among {seen:?}");
     }
     let shells: Vec<_> = seen.iter().filter(|one| one.starts_with("sh ")).collect();
@@ -160,6 +169,8 @@ fn judged(logs: &[Log]) -> BTreeSet<String> {
                 seen.extend(rules::role(&exec.image).map(str::to_owned));
             }
             Ok(Allowed::Role(role)) => _ = seen.insert(role.to_owned()),
+            Ok(Allowed::Itself) => _ = seen.insert("itself".to_owned()),
+            Ok(Allowed::Repack) => _ = seen.insert("git repack".to_owned()),
             Ok(Allowed::Npm) => _ = seen.insert("npm".to_owned()),
             Ok(Allowed::Version) => _ = seen.insert("--version".to_owned()),
             Ok(Allowed::AppsOwn(text)) => _ = seen.insert(format!("sh -c {text}")),

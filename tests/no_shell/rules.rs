@@ -18,6 +18,10 @@ pub(crate) enum Allowed<'e> {
     Npm,
     /// A program that is asked for its version.
     Version,
+    /// The same again, with another allocator.
+    Itself,
+    /// git, to pack a repository.
+    Repack,
     /// The app's own: its start command or its build command, which are text for a shell.
     AppsOwn(&'e str),
     /// The repository's own hook, without arguments.
@@ -30,6 +34,9 @@ pub(crate) fn judge(exec: &Exec) -> Result<Allowed<'_>, String> {
         return Ok(Allowed::NotOurs);
     };
     let image = &*exec.image;
+    if role == "serve" && name(&image.program) == "handover" && image.argv == exec.caller.argv {
+        return Ok(Allowed::Itself);
+    }
     let arguments: Vec<&str> = image.argv.iter().skip(1).map(String::as_str).collect();
     allowed(role, image, &arguments).ok_or_else(|| format!("{role} starts {image:?}"))
 }
@@ -58,6 +65,9 @@ fn allowed<'e>(role: &'e str, image: &'e Image, arguments: &[&'e str]) -> Option
         }
         ("handover", ["front", "--control", socket, listeners @ ..]) if role == "serve" => {
             (is_absolute(socket) && are_listeners(listeners)).then_some(Allowed::Role("front"))
+        }
+        ("git", ["repack", "-d", "-q", how @ ..]) if role == "serve" => {
+            matches!(how, ["--geometric=2"] | ["-a", "-k"]).then_some(Allowed::Repack)
         }
         ("npm", words) if role == "serve" => are_npms(words).then_some(Allowed::Npm),
         ("git", [pack @ ("receive-pack" | "upload-pack"), repo]) if role == "ssh" => {
@@ -136,6 +146,8 @@ mod tests {
             r#"execve("/opt/handover", ["handover", "front", "--control", "/run/f", "--listen-fd", "200"]"#,
             r#"execve("/usr/bin/npm", ["/usr/bin/npm", "ci", "--no-audit", "--include=dev"]"#,
             r#"execve("/usr/bin/git", ["git", "--version"]"#,
+            r#"execve("/usr/bin/git", ["git", "repack", "-d", "-q", "--geometric=2"]"#,
+            r#"execve("/opt/handover", ["handover", "--home", "/h", "serve"]"#,
             r#"execve("/bin/sh", ["/bin/sh", "-c", "echo \"a\ttab\" \303\251"]"#,
         ] {
             assert_eq!(said(call), Ok(()), "{call}");
@@ -151,7 +163,9 @@ mod tests {
             r#"execve("/usr/bin/env", ["env", "git", "--version"]"#,
             r#"execve("/usr/bin/git", ["git", "update-ref", "refs/heads/main"]"#,
             r#"execve("/usr/bin/git", ["git", "--upload-pack=id"]"#,
+            r#"execve("/usr/bin/git", ["git", "repack", "-d", "-q", "--window=1"]"#,
             r#"execve("/usr/bin/npm", ["npm", "ci", "--no-audit", "-x"]"#,
+            r#"execve("/opt/handover", ["handover", "--home", "/x", "serve"]"#,
             r#"execve("/usr/bin/npm", ["npm", "run", "build", "main"]"#,
             r#"execve("/opt/handover", ["handover", "keep", "--dir", "-x"]"#,
             r#"execveat(AT_FDCWD, "/bin/zsh", ["zsh"]"#,
