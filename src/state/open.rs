@@ -109,8 +109,10 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", "on")?;
-    // The log is written from its beginning again after 1 MiB (some ten deploys), in place of `SQLite`'s 4 MiB.
+    // The log is written from its beginning again after 1 MiB (some ten deploys), in place of `SQLite`'s 4 MiB; what a
+    // large transaction has made it longer is cut off.
     connection.pragma_update(None, "wal_autocheckpoint", 256)?;
+    connection.pragma_update(None, "journal_size_limit", 1 << 20)?;
     // The whole database is a few hundred kilobytes: 512 KiB of page cache is plenty.
     connection.pragma_update(None, "cache_size", -512)
 }
