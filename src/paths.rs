@@ -350,5 +350,11 @@ fn check_socket(path: &Path) -> Result<(), PathError> {
     Ok(())
 }
 
+/// The deploy whose log has this name ([`AppPaths::deploy_log`]).
+pub fn deploy_of_log(name: &str) -> Option<DeployNumber> {
+    let number = name.strip_prefix("deploy-")?.strip_suffix(".jsonl")?;
+    number.parse().ok()
+}
+
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use support::invariants::branch;
 use support::steady::Users;
-use support::{Pushed, Shop, SmallDisk, http, until};
+use support::{Project, Pushed, Server, Shop, SmallDisk, http, until};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -355,4 +355,22 @@ fn has_staging(releases: &Path) -> bool {
     let entries = std::fs::read_dir(releases).unwrap().flatten();
     let mut names = entries.map(|entry| entry.file_name());
     names.any(|name| name.to_string_lossy().starts_with(".staging-"))
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_told_before_anything_is_written() {
+    let server = Server::start();
+    let repo = server.create("shop");
+    let project = Project::tiny();
+    let releases = server.app_dir("shop").join("releases");
+    let Some(small) = SmallDisk::mount(&releases, "size=1m") else {
+        return support::skip("a file system can't be mounted here");
+    };
+    project
+        .push(&repo)
+        .rejected()
+        .says("error: checkout: there are 1 MiB and ")
+        .says("hint: the server's disk is full: `df -h` shows where");
+    drop(small);
+    project.push(&repo).went_live();
 }

@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use support::invariants::{Traces, branch, unchanged};
 use support::project::{Pushed, git_in, pushed};
-use support::{Project, Server, Shop, SmallDisk, http};
+use support::{Project, Server, Shop, http};
 
 fn body(server: &Server) -> String {
     http::get(server.address(), "/").unwrap().body
@@ -300,24 +300,6 @@ fn names(repo: &Path, name: &str) -> String {
         .output()
         .unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-#[test]
-fn a_disk_that_is_nearly_full_is_told_before_anything_is_written() {
-    let server = Server::start();
-    let repo = server.create("shop");
-    let project = Project::tiny();
-    let releases = server.app_dir("shop").join("releases");
-    let Some(small) = SmallDisk::mount(&releases, "size=1m") else {
-        return support::skip("a file system can't be mounted here");
-    };
-    project
-        .push(&repo)
-        .rejected()
-        .says("error: checkout: there are 1 MiB and ")
-        .says("hint: the server's disk is full: `df -h` shows where");
-    drop(small);
-    project.push(&repo).went_live();
 }
 
 #[test]

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use crate::git::hooks::{self, Gate};
 use crate::ids::{AppName, DeployNumber, ReleaseNumber};
-use crate::paths::{AppPaths, Layout};
+use crate::paths::{AppPaths, Layout, deploy_of_log};
+use crate::process::files::names_in;
 use crate::report::with_causes;
 use crate::slot;
 use crate::state::{App, Database, History, NewApp, StateError};
@@ -113,14 +114,9 @@ fn history(app: &App, paths: &AppPaths) -> History {
 }
 
 fn journals(dir: &Path) -> Vec<DeployNumber> {
-    let number = |name: &str| {
-        let number = name.strip_prefix("deploy-")?.strip_suffix(".jsonl")?;
-        number.parse().ok()
-    };
-    names_in(dir)
-        .iter()
-        .filter_map(|name| number(name))
-        .collect()
+    let names = names_in(dir);
+    let numbers = names.iter().filter_map(|name| deploy_of_log(name));
+    numbers.collect()
 }
 
 /// The names in a directory that are of this kind, in order.
@@ -129,10 +125,4 @@ fn numbered<T: std::str::FromStr + Ord>(dir: &Path) -> Vec<T> {
     let mut all: Vec<T> = names.iter().filter_map(|name| name.parse().ok()).collect();
     all.sort_unstable();
     all
-}
-
-fn names_in(dir: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.collect()
 }

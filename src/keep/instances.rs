@@ -17,9 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::process::child::members;
 use crate::process::identity::Identity;
-use crate::process::own::page_size;
+use crate::process::memory::resident_in;
 use crate::time::{self, Timestamp};
 
 use super::protocol::{InstanceState, InstanceStatus};
@@ -188,7 +187,7 @@ impl Instance {
             index: self.index,
             pid: self.pid(),
             restarts: self.restarts,
-            rss_bytes: self.pid().map_or(0, resident_bytes),
+            rss_bytes: self.pid().map_or(0, resident_in),
             state: match self.state {
                 State::Starting { .. } => InstanceState::Starting,
                 State::Listening { .. } => InstanceState::Listening,
@@ -211,13 +210,4 @@ fn stopping(running: Running, grace: Duration) -> State {
         begun: running.begun,
         identity: running.identity,
     }
-}
-
-/// The resident memory of all processes of a group, in bytes (`/proc/PID/statm`, field 2).
-fn resident_bytes(group: u32) -> u64 {
-    let pages = |pid: u32| {
-        let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-        statm.split(' ').nth(1)?.parse::<u64>().ok()
-    };
-    members(group).into_iter().filter_map(pages).sum::<u64>() * page_size()
 }

@@ -13,6 +13,13 @@ pub fn sync_file_system(dir: &Path) -> io::Result<()> {
     nix::unistd::syncfs(File::open(dir)?).map_err(io::Error::from)
 }
 
+/// The names in a directory that are text; none if it can't be read.
+pub fn names_in(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.collect()
+}
+
 /// Replaces a file, or makes it: whoever reads it sees the old content or the whole new one, and the new one is on the
 /// disk when this returns. A symlink stays, and what it leads to is replaced. Its permissions are `mode` in either case.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {

@@ -26,7 +26,13 @@ pub fn used_by(group: u32) -> u64 {
     members(group).into_iter().filter_map(used).sum()
 }
 
-/// Where the shares of pages may not be seen.
+/// How much memory the processes of a group have, in bytes: pages that several of them share count for each. Quicker than
+/// [`used_by`], and seen of every user's processes.
+pub fn resident_in(group: u32) -> u64 {
+    members(group).into_iter().filter_map(resident).sum()
+}
+
+/// `/proc/PID/statm`, field 2.
 fn resident(pid: u32) -> Option<u64> {
     let statm = read(format!("/proc/{pid}/statm"))?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;

@@ -99,7 +99,14 @@ impl Record {
                 release: from,
                 cause,
             },
-            _ => return,
+            EventKind::Accepted { .. }
+            | EventKind::Waiting { .. }
+            | EventKind::Began { .. }
+            | EventKind::Output { .. }
+            | EventKind::Done { .. }
+            | EventKind::Warned { .. }
+            | EventKind::Draining { .. }
+            | EventKind::Retired { .. } => return,
         };
         self.deploy.state = state;
         self.deploy.ended_at = Some(event.at);

@@ -8,8 +8,9 @@ use crate::build;
 use crate::deploy::site::Site;
 use crate::git;
 use crate::ids::{AppName, DeployNumber, ReleaseNumber};
-use crate::paths::AppPaths;
+use crate::paths::{AppPaths, deploy_of_log};
 use crate::process::blocking;
+use crate::process::files::names_in;
 use crate::process::rig::kill_point;
 use crate::state::{Database, Deploy, DeployState, Release, StateError};
 
@@ -69,7 +70,12 @@ fn live_before(deploys: &[Deploy]) -> Option<ReleaseNumber> {
         .rev()
         .filter_map(|deploy| match deploy.state {
             DeployState::Live { release } => Some(release),
-            _ => None,
+            DeployState::Waiting
+            | DeployState::Running
+            | DeployState::Failed { .. }
+            | DeployState::SwappedBack { .. }
+            | DeployState::Superseded
+            | DeployState::Interrupted => None,
         });
     let now = live.next()?;
     live.find(|&release| release != now)
@@ -77,21 +83,14 @@ fn live_before(deploys: &[Deploy]) -> Option<ReleaseNumber> {
 
 /// Removes the logs of deploys that are not remembered.
 fn remove_logs(logs: &Path, remembered: &BTreeSet<DeployNumber>) {
-    let entries = std::fs::read_dir(logs).into_iter().flatten().flatten();
-    for entry in entries {
-        let number = number_of(&entry.file_name().to_string_lossy());
-        if number.is_some_and(|number| is_forgotten(number, remembered))
-            && let Err(error) = std::fs::remove_file(entry.path())
-        {
-            tracing::warn!(path = %entry.path().display(), %error, "log of an old deploy can't be removed");
+    let forgotten =
+        |name: &String| deploy_of_log(name).is_some_and(|number| is_forgotten(number, remembered));
+    for name in names_in(logs).into_iter().filter(forgotten) {
+        let path = logs.join(name);
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "log of an old deploy can't be removed");
         }
     }
-}
-
-/// `deploy-57.jsonl`.
-fn number_of(name: &str) -> Option<DeployNumber> {
-    let digits = name.strip_prefix("deploy-")?.strip_suffix(".jsonl")?;
-    digits.parse().ok().map(DeployNumber)
 }
 
 /// One that is newer than all that are remembered has begun just now.

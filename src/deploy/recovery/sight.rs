@@ -10,6 +10,7 @@ use crate::ids::{AppName, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
 use crate::paths::AppPaths;
 use crate::process::blocking;
+use crate::process::files::names_in;
 use crate::slot;
 use crate::state::{App, Database, GenerationState, StateError};
 
@@ -142,10 +143,4 @@ fn keeper(app: &AppName, paths: &AppPaths, number: GenerationNumber) -> Option<K
         tracing::error!(%app, generation = %number, error, "keeper can't be found");
         None
     })
-}
-
-fn names_in(dir: &std::path::Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.collect()
 }
