@@ -36,7 +36,8 @@ fn many_deploys_lose_no_request_and_leave_nothing_behind() {
     for number in 2..=deploys {
         let address = shop.server.address();
         users.get_or_insert_with(|| Users::of_any_version_either_way(address));
-        shop.project.version(&format!("v{number}"));
+        // As wide at the end as at the beginning: it stands in rows and logs.
+        shop.project.version(&format!("v{number:05}"));
         shop.project.push(&shop.repo).went_live();
         if number % SETTLED == 0 || number == deploys {
             let seen = users.take().expect("there are some").finish();

@@ -4,6 +4,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,10 +16,13 @@ use super::gauge::Gauges;
 use super::options::FrontOptions;
 use super::worker::{self, Command, Shared, Stage};
 use crate::process::identity::Identity;
-use crate::process::own::raise_open_files;
+use crate::process::own::{raise_open_files, release_free_memory};
 use crate::process::rig::kill_point;
 use crate::process::socket::set_nonblocking;
 use crate::process::tcp::tune_listener;
+
+/// How often the number of connections is compared with its last peak.
+const LOOK_FOR_PEAKS_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs a front until it has drained, after a `drain` on its control socket or a SIGTERM or SIGINT.
 pub fn run(options: FrontOptions) -> Result<(), FrontError> {
@@ -75,6 +79,7 @@ async fn supervise(options: FrontOptions) -> Result<(), FrontError> {
 
     kill_point("front.accepting");
     let serving = tokio::spawn(Arc::clone(&control).serve(control_socket));
+    let releasing = tokio::spawn(release_memory_after_peaks(Arc::clone(&control)));
     loop {
         tokio::select! {
             // Threads end when they see the last stage: that has to be looked at before their end.
@@ -86,7 +91,22 @@ async fn supervise(options: FrontOptions) -> Result<(), FrontError> {
         }
     }
     serving.abort();
+    releasing.abort();
     threads.join().await
+}
+
+/// Gives back what many connections have needed once most of them have ended: the allocator would keep it for good.
+async fn release_memory_after_peaks(control: Arc<Control>) {
+    let mut peak = 0;
+    loop {
+        tokio::time::sleep(LOOK_FOR_PEAKS_EVERY).await;
+        let open = control.gauges.clients.count();
+        if 2 * open <= peak && peak > 0 {
+            release_free_memory();
+            peak = open;
+        }
+        peak = peak.max(open);
+    }
 }
 
 /// Sets what is the socket's, and not a thread's or a process's: who else holds it shares it.
