@@ -100,8 +100,12 @@ setup() { inside "$source/scripts/install" "$@" >"$out" 2>&1 </dev/null; }
 property() { inside systemctl show -P "$1" handover.service; }
 status_of() { inside handover status shop --json | node -p "JSON.parse(require('node:fs').readFileSync(0, 'utf8')).apps[0].$1"; }
 answer() { inside curl -fsS --max-time 20 "http://$1/"; }
-# What an installation may change.
-picture() { inside sh -c 'find /etc /usr/local/bin /var/lib/handover /run/handover -printf "%p %y %s %T@ %m %u\n" 2>/dev/null | sort'; }
+# What an installation may change. The database and its backup are the running server's, who writes when it likes; what is
+# made or removed in a directory is seen without the directory's own time.
+picture() {
+  inside sh -c 'find /etc /usr/local/bin /var/lib/handover /run/handover ! -name "handover.db*" \
+    \( -type d -printf "%p %y %m %u\n" -o -printf "%p %y %s %T@ %m %u\n" \) 2>/dev/null | sort'
+}
 
 # ------------------------------------------------------------- ssh, and an app --
 
