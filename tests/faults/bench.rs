@@ -149,6 +149,10 @@ impl Bench {
         let told = self.push();
         self.settle(&told, log);
         self.shim.disarm();
+        if let (How::Killed, Some(victim)) = (how, self.shim.hit()) {
+            // It has been told to end, and may take its time for it.
+            until("the victim has ended", || has_ended(victim).then_some(()));
+        }
         self.look_after_serve();
         self.shop.server.assert_right();
         let live = self.told_the_truth(&commit, &told);
