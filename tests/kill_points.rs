@@ -47,10 +47,7 @@ fn the_table_has_all_points_that_the_source_has() {
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
         &mut found,
     );
-    let table: BTreeSet<String> = POINTS
-        .iter()
-        .map(|(name, _, _)| (*name).to_owned())
-        .collect();
+    let table: BTreeSet<String> = POINTS.iter().map(|&name| name.to_owned()).collect();
     assert_eq!(found, table);
     assert!(table.len() >= 30);
     assert_eq!(table.len(), POINTS.len());
@@ -69,13 +66,14 @@ fn collect(dir: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The table of all points: its rows, and a test for each, so that they run side by side.
+/// The table of all points: what is going on then, and what has just happened. Each row is a test, so that they run side by
+/// side.
 macro_rules! points {
     ($($test:ident $name:literal $meanwhile:ident $what:literal)*) => {
-        /// Every point, in the order in which it is passed: what is going on then, and what has just happened.
-        const POINTS: &[(&str, While, &str)] = &[$(($name, $meanwhile, $what)),*];
+        /// Every point, in the order in which it is passed.
+        const POINTS: &[&str] = &[$($name),*];
 
-        $(#[test] fn $test() { killed_at($name); })*
+        $(#[doc = $what] #[test] fn $test() { killed_at($name, $meanwhile); })*
     };
 }
 
@@ -89,7 +87,7 @@ points! {
     checkout_written "checkout.written" Good "the tree is in it"
     checkout_renamed "checkout.renamed" Good "the release has its name"
     step_started "step.started" Good "npm runs"
-    install_done "install.done" Good "node_modules is there"
+    install_done "install.done" Good "`node_modules` is there"
     build_done "build.done" Good "the build script has ended"
     build_strays_ended "build.strays_ended" Good "and what it has left running"
     generation_announced "generation.announced" Good "the generation has a row"
@@ -139,10 +137,9 @@ points! {
     front_told_of_swap "front.told_of_swap" Told "it is about to hear of a swap"
 }
 
-fn killed_at(point: &str) {
-    let (_, meanwhile, ..) = POINTS.iter().find(|(name, ..)| *name == point).unwrap();
+fn killed_at(point: &str, meanwhile: While) {
     match meanwhile {
-        Good | Prune => serve_dies(point, *meanwhile),
+        Good | Prune => serve_dies(point, meanwhile),
         Bad => serve_dies_of_a_bad_version(point),
         Recovery => serve_dies_again(point),
         Keep => new_keeper_dies(point),
