@@ -18,7 +18,7 @@ use crate::process::rig::kill_point;
 use crate::report::clean_line;
 
 /// How long another process may hold the lock of a ref. git itself holds it for milliseconds.
-pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// How often the lock is tried.
 pub(super) const LOCK_RETRY: Duration = Duration::from_millis(5);
 

@@ -7,9 +7,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::branch::{LOCK_RETRY, LOCK_WAIT};
+use super::branch::LOCK_RETRY;
 use super::error::GitError;
 use super::repo::Repo;
 use crate::process::cwd::working_in;
@@ -23,6 +23,11 @@ const BESIDES: [&str; 4] = [
     "shallow.lock",
     "config.lock",
 ];
+
+/// How long git holds a lock at most, where no command of its own is at work: it gives up waiting for another's after
+/// 100 ms itself (`core.filesRefLockTimeout`). And a server that was killed with a lock in its hand is to be right within
+/// 2 s of its start.
+const HELD_AT_MOST: Duration = Duration::from_millis(1500);
 
 /// A lock file that was there for longer than git holds one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +46,7 @@ impl Repo {
         let mut locks: Vec<Lock> = names
             .filter_map(|name| Lock::at(self.path().join(name)))
             .collect();
-        let deadline = Instant::now() + LOCK_WAIT;
+        let deadline = Instant::now() + HELD_AT_MOST;
         while !locks.is_empty() && Instant::now() < deadline {
             sleep(LOCK_RETRY);
             locks.retain(Lock::is_there);
@@ -118,9 +123,9 @@ mod tests {
             // Somebody has it, lets it go, and somebody else takes it.
             let shallow = dir.path().join("shallow.lock");
             scope.spawn(move || {
-                sleep(LOCK_WAIT / 4);
+                sleep(HELD_AT_MOST / 4);
                 std::fs::remove_file(&shallow).unwrap();
-                sleep(LOCK_WAIT / 4);
+                sleep(HELD_AT_MOST / 4);
                 std::fs::write(&shallow, "").unwrap();
             });
             repo.lasting_locks("main")
