@@ -6,7 +6,7 @@ mod support;
 
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
@@ -43,13 +43,17 @@ fn findings(server: &Server, args: &[&str], check: &str) -> Vec<(String, String)
         .collect()
 }
 
-/// Breaks five things of an app whose second version is live.
-fn break_things(shop: &Shop) {
-    let repo = &shop.repo;
-    std::fs::remove_file(repo.join("hooks/proc-receive")).unwrap();
-    let lock = repo.join("packed-refs.lock");
+/// What a killed git leaves in the way of every push.
+fn leave_a_lock(shop: &Shop) -> PathBuf {
+    let lock = shop.repo.join("packed-refs.lock");
     std::fs::write(&lock, "").unwrap();
     long_ago(&lock);
+    lock
+}
+
+/// Breaks four things of an app whose second version is live, none of which a server looks for by itself.
+fn break_things(shop: &Shop) {
+    std::fs::remove_file(shop.repo.join("hooks/proc-receive")).unwrap();
     std::fs::remove_dir_all(shop.server.app_dir("shop").join("releases/1")).unwrap();
     let stranger = shop.server.home().join("apps/old");
     std::fs::create_dir(&stranger).unwrap();
@@ -58,16 +62,16 @@ fn break_things(shop: &Shop) {
     std::fs::set_permissions(apps, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-const CHECKS: [(&str, &str); 5] = [
+const LOCKS: (&str, &str) = ("locks", "packed-refs.lock");
+const BROKEN: [(&str, &str); 4] = [
     ("hooks", "the hook proc-receive is missing"),
-    ("locks", "packed-refs.lock"),
     ("releases", "the directory of release 1 of shop is gone"),
     ("files", "apps/old belongs to no app"),
     ("modes", "apps has the mode 0755, not 0700"),
 ];
 
-fn shows_and_mends(shop: &Shop) {
-    for (check, words) in CHECKS {
+fn shows_and_mends(shop: &Shop, checks: &[(&str, &str)]) {
+    for &(check, words) in checks {
         let found = findings(&shop.server, &[], check);
         let [(result, told)] = &found[..] else {
             panic!("one finding of {check}: {found:?}")
@@ -79,17 +83,17 @@ fn shows_and_mends(shop: &Shop) {
         );
     }
     let text = shop.server.ok(&["doctor", "--repair"]);
-    for (_, words) in CHECKS {
+    for (_, words) in checks {
         assert!(text.contains(words), "{text}");
     }
     assert_eq!(
         text.lines()
             .filter(|line| line.starts_with("done "))
             .count(),
-        5,
+        checks.len(),
         "{text}"
     );
-    for (check, _) in CHECKS {
+    for (check, _) in checks {
         assert_eq!(findings(&shop.server, &[], check), []);
     }
     let agrees = findings(&shop.server, &[], "database");
@@ -109,7 +113,13 @@ fn a_server_that_runs_mends_what_doctor_shows_while_its_apps_serve() {
     let shop = with_two_versions();
     let users = Users::of(shop.server.address());
     break_things(&shop);
-    shows_and_mends(&shop);
+    shows_and_mends(&shop, &BROKEN);
+    let lock = leave_a_lock(&shop);
+    shop.server.ok(&["doctor", "--repair"]);
+    assert!(
+        !lock.exists(),
+        "removed by the doctor, or by the server before it"
+    );
     users.finish().all_answered();
     shop.project.version("v3");
     shop.project.push(&shop.repo).went_live();
@@ -120,6 +130,7 @@ fn without_a_server_doctor_mends_on_disk_and_leads_a_branch_back_that_was_led_as
     let mut shop = with_two_versions();
     shop.server.end(Signal::SIGTERM);
     break_things(&shop);
+    leave_a_lock(&shop);
     let live = branch(&shop.repo);
     let first = git_in(&shop.repo)
         .args(["rev-parse", "main~1"])
@@ -147,7 +158,9 @@ fn without_a_server_doctor_mends_on_disk_and_leads_a_branch_back_that_was_led_as
     assert_eq!(aside.trim(), first, "nothing is lost");
 
     break_again(&shop);
-    shows_and_mends(&shop);
+    leave_a_lock(&shop);
+    let broken: Vec<_> = BROKEN.into_iter().chain([LOCKS]).collect();
+    shows_and_mends(&shop, &broken);
     shop.server.launch_again();
     shop.project.version("v3");
     shop.project.push(&shop.repo).went_live();
