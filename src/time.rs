@@ -13,6 +13,11 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
+/// The moment of a file's times; the beginning of 1970 where it is out of all reason.
+pub fn of_file(moment: std::time::SystemTime) -> Timestamp {
+    Timestamp::try_from(moment).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 /// A measured duration that travels as a number of milliseconds (with a fraction) and shows itself for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Took(pub Duration);

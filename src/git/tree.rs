@@ -13,6 +13,17 @@ use crate::report::clean_line;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId(pub(super) Oid);
 
+impl ObjectId {
+    /// The id that a file with this content has.
+    pub fn of_blob(content: &[u8]) -> Result<Self, GitError> {
+        let id = Oid::hash_object(ObjectType::Blob, content);
+        id.map(Self).map_err(|source| GitError::Read {
+            what: "the content of a file".to_owned(),
+            source,
+        })
+    }
+}
+
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -2,8 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::time::{ClockId, clock_gettime};
 
 /// Writes everything of the file system that `dir` lies on through to the disk, and returns when it is there.
 ///
@@ -11,6 +16,59 @@ use std::path::Path;
 /// way and 55 ms the other (ext4). It waits for what others have written, too.
 pub fn sync_file_system(dir: &Path) -> io::Result<()> {
     nix::unistd::syncfs(File::open(dir)?).map_err(io::Error::from)
+}
+
+/// Opens for reading what has this very name: symlinks are not followed, and the other end of a FIFO is not waited for.
+pub fn open_as_it_is(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
+/// Waits until whatever is changed from now on has a later change time than this (in seconds and nanoseconds since 1970):
+/// that of a file is as fine as the kernel's tick, 1 to 10 ms.
+pub fn wait_out_the_tick(changed: (i64, i64)) {
+    // Where the clock was set back meanwhile a change is seen all the same.
+    for _ in 0..20 {
+        match clock_gettime(ClockId::CLOCK_REALTIME_COARSE) {
+            Ok(now) if (now.tv_sec(), now.tv_nsec()) <= changed => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+/// Appends `size` bytes of one file, from `at` on, to another. Where the file system can they share their blocks from then
+/// on (until one of them is written to), else the kernel copies them.
+pub fn copy_range(from: &File, at: u64, to: &mut File, size: u64) -> io::Result<()> {
+    let (mut place, end) = (at.cast_signed(), (at + size).cast_signed());
+    while place < end {
+        let left = usize::try_from(end - place).unwrap_or(usize::MAX);
+        match nix::fcntl::copy_file_range(from, Some(&mut place), &mut *to, None, left) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::EINTR) => {}
+            // Not between these two files: copy_file_range(2).
+            Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
+                return copy_through_memory(from, place.cast_unsigned(), to, end.cast_unsigned());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn copy_through_memory(from: &File, at: u64, to: &mut File, end: u64) -> io::Result<()> {
+    let mut piece = vec![0; 256 << 10];
+    let mut place = at;
+    while place < end {
+        let length = piece
+            .len()
+            .min(usize::try_from(end - place).unwrap_or(usize::MAX));
+        from.read_exact_at(&mut piece[..length], place)?;
+        to.write_all(&piece[..length])?;
+        place += length as u64;
+    }
+    Ok(())
 }
 
 /// The names in a directory that are text; none if it can't be read.

@@ -2,12 +2,15 @@
 
 mod blocking;
 pub mod child;
+pub mod copy;
 pub mod cwd;
+pub mod delete;
 pub mod disk;
 pub mod fd_passing;
 pub mod files;
 pub mod identity;
 pub mod memory;
+pub mod opened;
 pub mod own;
 pub mod passed;
 pub mod random;

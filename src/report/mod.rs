@@ -7,8 +7,10 @@ mod causes;
 mod clean;
 mod event;
 mod render;
+mod size;
 
 pub use causes::with_causes;
 pub use clean::{LineSplitter, clean_line};
 pub use event::{Event, EventKind, Failure, Origin, Phase, Stream, Verdict};
 pub use render::Renderer;
+pub use size::size_text;
