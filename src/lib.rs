@@ -11,7 +11,8 @@
 //! front      keep                 the roles of the data plane: no knowledge of deploys
 //! build      slot     push        checkout, install · publish, count · refs
 //! webhook                         tells others how deploys end
-//! process    git      state       report
+//! git        state    store       git2 · SQLite · trees that installs have made
+//! process    report               children (nix) · events and their renderers
 //! access     config   paths       ids · time
 //! ```
 
@@ -33,5 +34,6 @@ pub mod push;
 pub mod report;
 pub mod slot;
 pub mod state;
+pub mod store;
 pub mod time;
 pub mod webhook;

@@ -14,7 +14,7 @@ const ROWS: &[&[&str]] = &[
     &["deploy"],
     &["front", "keep"],
     &["build", "slot", "push", "webhook"],
-    &["git", "state"],
+    &["git", "state", "store"],
     &["process", "report"],
     &["access", "config", "paths"],
     &["ids", "time"],
@@ -31,6 +31,9 @@ const KEPT: &[(&str, &str)] = &[
     ("tokio_rustls", "webhook"),
     ("hmac", "webhook"),
     ("ssh_key", "access"),
+    ("blake3", "store"),
+    ("postcard", "store"),
+    ("nodejs_semver", "config"),
 ];
 
 fn row(module: &str) -> usize {
