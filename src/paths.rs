@@ -5,7 +5,8 @@
 //!        reserve/
 //!        authorized_keys
 //!        handover.toml                       (/etc/handover/handover.toml for the system's installation)
-//!        apps/<app>/repo.git  releases/<n>/  logs/
+//!        apps/<app>/repo.git  releases/<n>/  store/  logs/  cache/
+//!        node/<version>/  tools/<manager>/<version>/
 //! <run>/control.sock  front.sock
 //!       <app>/live.sock  previous.sock  g57.sock  g57/
 //! ```
@@ -237,6 +238,16 @@ impl AppPaths {
         self.releases().join(format!(".staging-{deploy}"))
     }
 
+    /// What its installs have made.
+    pub fn store(&self) -> PathBuf {
+        self.home.join("store")
+    }
+
+    /// The directories in which there may be something that was put aside, to be deleted later.
+    pub fn removed_from(&self) -> [PathBuf; 2] {
+        [self.releases(), self.home.join("cache")]
+    }
+
     /// Logs of the app and of its deploys.
     pub fn logs(&self) -> PathBuf {
         self.home.join("logs")
@@ -252,9 +263,14 @@ impl AppPaths {
         self.logs().join(format!("deploy-{number}.jsonl"))
     }
 
-    /// npm's cache, one per app.
-    pub fn npm_cache(&self) -> PathBuf {
-        self.home.join("cache/npm")
+    /// The caches of the app's package managers, each in a directory of its own: `cache/npm`.
+    pub fn caches(&self) -> PathBuf {
+        self.home.join("cache")
+    }
+
+    /// What node has compiled of the app, for the starts that follow.
+    pub fn compile_cache(&self) -> PathBuf {
+        self.home.join("cache/compile")
     }
 
     /// The app, always: what nginx or the front connects to.

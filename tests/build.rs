@@ -6,6 +6,8 @@
 mod checkout;
 #[path = "build/install.rs"]
 mod install;
+#[path = "build/recipes.rs"]
+mod recipes;
 #[path = "build/required.rs"]
 mod required;
 #[path = "build/script.rs"]

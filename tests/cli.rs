@@ -125,6 +125,7 @@ fn status_releases_and_deploy_logs_have_their_stable_names() {
             "draining",
             "live",
             "name",
+            "removing",
             "repo",
             "socket",
             "state",

@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use handover::config::{
-    AppConfig, ConfigError, PackageJson, Procfile, ServerSettings, check_lockfile,
+    AppConfig, ConfigError, LOCKFILES, NodeWishes, PackageJson, Procfile, ServerSettings,
+    check_lockfile,
 };
 use proptest::prelude::*;
 
@@ -17,6 +18,8 @@ mod package;
 mod plan;
 #[path = "config/server.rs"]
 mod server_settings;
+#[path = "config/tools.rs"]
+mod tools;
 
 fn app(toml: &str) -> Result<AppConfig, ConfigError> {
     AppConfig::parse(toml.as_bytes())
@@ -36,7 +39,10 @@ proptest! {
         let _ = AppConfig::parse(&bytes);
         let _ = Procfile::parse(&bytes);
         let _ = PackageJson::parse(&bytes);
-        let _ = check_lockfile("package-lock.json", &bytes);
+        for (lockfile, _) in LOCKFILES {
+            let _ = check_lockfile(lockfile, &bytes);
+        }
+        let _ = NodeWishes::parse(None, Some(&bytes), Some(&bytes));
     }
 
     #[test]

@@ -261,6 +261,19 @@ fn a_disk_without_inodes_stops_a_push_and_nothing_else() {
     scene.ends_well();
 }
 
+/// Where the server's log lies there may be no room at any moment, in the middle of a line too.
+#[test]
+fn a_log_that_can_not_be_written_stops_nothing() {
+    let mut server = Server::prepare("");
+    std::os::unix::fs::symlink("/dev/full", server.log_path()).unwrap();
+    server.launch(&["--listen", "127.0.0.1:0"]);
+    let shop = Shop::open_on(server, "v1", &[]);
+    shop.project.version("v2");
+    shop.project.push(&shop.repo).went_live();
+    std::fs::remove_file(shop.server.log_path()).unwrap();
+    std::fs::write(shop.server.log_path(), "").unwrap();
+}
+
 #[test]
 fn the_way_back_a_fresh_start_and_another_server_work_on_a_full_disk() {
     let Some(mut scene) = Scene::open("size=160m,nr_inodes=20000") else {

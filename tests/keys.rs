@@ -4,10 +4,10 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use nix::sys::signal::Signal;
 use support::Server;
@@ -18,24 +18,14 @@ const ADA: &str =
 const BOB: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
-/// `handover keys add` with this on standard input.
+/// `handover keys add` with this on standard input: from a file, for what is refused at once does not read it.
 fn add(server: &Server, args: &[&str], input: &str) -> Output {
-    let mut child = server
-        .command()
-        .args(["keys", "add"])
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    child.wait_with_output().unwrap()
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(input.as_bytes()).unwrap();
+    file.rewind().unwrap();
+    let mut command = server.command();
+    command.args(["keys", "add"]).args(args).stdin(file);
+    command.output().unwrap()
 }
 
 #[track_caller]

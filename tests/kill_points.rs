@@ -24,8 +24,14 @@ enum While {
     Good,
     /// A push of a version that ends at its start.
     Bad,
+    /// A push of a good version that needs a package manager that is not there.
+    Tools,
     /// A push after which an old release is pruned.
     Prune,
+    /// A push whose install makes a tree that is not stored yet.
+    Store,
+    /// A push for which a tree is in readiness.
+    Take,
     /// The start after a `serve` that was killed in the middle of a swap.
     Recovery,
     /// A push of a good version; it is the new version's keeper that dies.
@@ -38,7 +44,7 @@ enum While {
     Told,
 }
 
-use While::{Bad, Drain, Front, Good, Keep, Prune, Recovery, Told};
+use While::{Bad, Drain, Front, Good, Keep, Prune, Recovery, Store, Take, Told, Tools};
 
 #[test]
 fn the_table_has_all_points_that_the_source_has() {
@@ -86,8 +92,14 @@ points! {
     checkout_begun "checkout.begun" Good "the staging directory is there"
     checkout_written "checkout.written" Good "the tree is in it"
     checkout_renamed "checkout.renamed" Good "the release has its name"
+    tools_filled "tools.filled" Tools "a package manager was fetched, and its manifest is written"
+    tools_synced "tools.synced" Tools "it is on the disk"
+    tools_kept "tools.kept" Tools "and has its name"
     step_started "step.started" Good "npm runs"
+    store_taken "store.taken" Take "the tree in readiness has lost its name"
     install_done "install.done" Good "`node_modules` is there"
+    carry_copied "carry.copied" Good "what the last build has left is beside the release"
+    carry_placed "carry.placed" Good "and in it"
     build_done "build.done" Good "the build script has ended"
     build_strays_ended "build.strays_ended" Good "and what it has left running"
     generation_announced "generation.announced" Good "the generation has a row"
@@ -111,6 +123,13 @@ points! {
     swap_branch_moved "swap.branch_moved" Good "and the disk knows"
     deploy_ended "deploy.ended" Good "the deploy's end has been written down"
     deploy_told "deploy.told" Good "and told"
+    store_begun "store.begun" Store "a tree is about to be written"
+    store_written "store.written" Store "the tree is written, and has no name"
+    store_sealed "store.sealed" Store "it has its name"
+    store_donated "store.donated" Take "an old release is about to give its tree"
+    store_spare_begun "store.spare_begun" Store "a tree is about to be laid out in advance"
+    store_spare_made "store.spare_made" Store "it is laid out, and on the disk"
+    store_spare_ready "store.spare_ready" Store "it is in readiness"
     retire_ended "retire.ended" Good "the old keeper has ended"
     retire_cleared "retire.cleared" Good "nothing is left of it but its row"
     undo_keeper_stopped "undo.keeper_stopped" Bad "the keeper of a failed deploy has ended"
@@ -119,6 +138,8 @@ points! {
     deploy_failed "deploy.failed" Bad "its end is written down"
     prune_forgotten "prune.forgotten" Prune "an old release has no row"
     remove_begun "remove.begun" Prune "and its directory is about to go"
+    remove_put_aside "remove.put_aside" Prune "it has another name, and waits to be deleted"
+    remove_deleting "remove.deleting" Prune "it is being deleted"
     recovery_act "recovery.act" Recovery "each of the acts that mend"
     keep_bound "keep.bound" Keep "the sockets are bound"
     keep_ready_said "keep.ready_said" Keep "and serve knows"
@@ -139,7 +160,8 @@ points! {
 
 fn killed_at(point: &str, meanwhile: While) {
     match meanwhile {
-        Good | Prune => serve_dies(point, meanwhile),
+        Good | Tools | Prune => serve_dies(point, meanwhile),
+        Store | Take => serve_dies_at_the_store(point, meanwhile),
         Bad => serve_dies_of_a_bad_version(point),
         Recovery => serve_dies_again(point),
         Keep => new_keeper_dies(point),
@@ -160,6 +182,10 @@ fn used(settings: &str) -> (Shop, Users) {
 fn idle(settings: &str) -> Shop {
     let server = Server::start_with(settings, &["--listen", "127.0.0.1:0"]);
     let shop = Shop::open_on(server, "v1", &[]);
+    // As if its build had left it for the next one.
+    let cache = shop.server.app_dir("shop").join("releases/1/.vite");
+    std::fs::create_dir(&cache).unwrap();
+    std::fs::write(cache.join("entry"), "x").unwrap();
     shop.project.write(
         "package.json",
         r#"{"name": "fixture-http-port", "version": "1.0.0", "scripts": {"start": "node server.js", "build": "true"}}"#,
@@ -216,13 +242,89 @@ fn serve_dies(point: &str, meanwhile: While) {
         shop.project.push(&shop.repo).went_live();
         shop.server.until_drained("shop");
     }
+    if meanwhile == Tools {
+        shop.project.remove("package-lock.json");
+        shop.project.write("yarn.lock", "# yarn lockfile v1\n");
+    }
+    let commit = shop.project.version("v2");
+    let push = push_to_death(&shop, point);
+    shop.server.await_death();
+    let tools = shop.server.home().join("tools/yarn");
+    for name in names_in(&tools, |_| true) {
+        let kept = tools.join(&name);
+        let whole = kept.join("manifest.json").exists() && kept.join("bin/yarn").exists();
+        assert!(whole || name.starts_with('.'), "{}", kept.display());
+    }
+    let told = start_again(&mut shop, push);
+    told_the_truth(&shop, &commit, &told);
+    goes_live_now(&shop, &commit);
+    users.finish().all_answered();
+}
+
+/// An app with a dependency, so that its installs make something.
+const DEPENDING: &str = r#"{"name": "depending", "version": "1.0.0", "scripts": {"start": "node server.js"}, "dependencies": {"kept": "file:kept"}}"#;
+const DEPENDING_LOCKED: &str = r#"{"name": "depending", "version": "1.0.0", "lockfileVersion": 3, "requires": true, "packages": {
+  "": {"name": "depending", "version": "1.0.0", "dependencies": {"kept": "file:kept"}},
+  "kept": {"version": "1.0.0"},
+  "node_modules/kept": {"resolved": "kept", "link": true}
+}}"#;
+
+/// No half of a tree is left, and what is there is laid out by the next push.
+fn serve_dies_at_the_store(point: &str, meanwhile: While) {
+    let (mut shop, users) = used("keep_releases = 1\n");
+    let store = shop.server.app_dir("shop").join("store");
+    let spare = || names_in(&store, |name| name.starts_with("spare-")).pop();
+    // Of the first push: what comes is the next one's.
+    let first = until("a tree is in readiness", spare);
+    shop.project
+        .write("package.json", DEPENDING)
+        .write("package-lock.json", DEPENDING_LOCKED)
+        .write(
+            "kept/package.json",
+            r#"{"name": "kept", "version": "1.0.0"}"#,
+        );
+    if meanwhile == Take {
+        shop.project.version("v1.1");
+        shop.project.push(&shop.repo).went_live();
+        until("its tree is in readiness", || {
+            spare().filter(|name| *name != first)
+        });
+        shop.server.until_drained("shop");
+    }
     let commit = shop.project.version("v2");
     let push = push_to_death(&shop, point);
     shop.server.await_death();
     let told = start_again(&mut shop, push);
     told_the_truth(&shop, &commit, &told);
+    until("no half of a tree is left", || {
+        let is_half = |name: &str| name.starts_with(".staging-") || name == ".taken";
+        names_in(&store, is_half).is_empty().then_some(())
+    });
     goes_live_now(&shop, &commit);
+    let is_tree = |name: &str| Path::new(name).extension().is_some_and(|end| end == "tree");
+    let entry = || names_in(&store, is_tree).len() == 2;
+    if !entry() {
+        // It was cut off before it was stored, and had been installed.
+        shop.project.version("v2.1");
+        shop.project.push(&shop.repo).went_live();
+        until("the tree is stored", || entry().then_some(()));
+    }
+    shop.project.version("v3");
+    let laid = shop.project.push(&shop.repo);
+    laid.went_live().says(" installed them");
+    let live = &shop.server.status("shop")["live"]["release"];
+    let kept = shop
+        .server
+        .app_dir("shop")
+        .join(format!("releases/{live}/node_modules/kept/package.json"));
+    assert!(kept.exists(), "{}", laid.text);
     users.finish().all_answered();
+}
+
+fn names_in(dir: &Path, like: impl Fn(&str) -> bool) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| like(name)).collect()
 }
 
 fn serve_dies_of_a_bad_version(point: &str) {

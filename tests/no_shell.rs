@@ -172,6 +172,7 @@ fn judged(logs: &[Log]) -> BTreeSet<String> {
             Ok(Allowed::Itself) => _ = seen.insert("itself".to_owned()),
             Ok(Allowed::Repack) => _ = seen.insert("git repack".to_owned()),
             Ok(Allowed::Npm) => _ = seen.insert("npm".to_owned()),
+            Ok(Allowed::Question) => _ = seen.insert("node".to_owned()),
             Ok(Allowed::Version) => _ = seen.insert("--version".to_owned()),
             Ok(Allowed::AppsOwn(text)) => _ = seen.insert(format!("sh -c {text}")),
             Ok(Allowed::ChainedHook) => _ = seen.insert("chained hook".to_owned()),

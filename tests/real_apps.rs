@@ -102,6 +102,39 @@ unchanged! {
     heavy_next: "next",
 }
 
+/// Next.js says by itself whether it has found the cache of a build before (where it takes the machine for one of those
+/// that should have one).
+#[test]
+fn heavy_next_builds_with_what_the_build_before_has_left() {
+    let project = Project::of_fixture("next");
+    let package = project.read("package.json");
+    let build = package.replace("\"next build\"", "\"CI=1 next build --webpack\"");
+    assert_ne!(package, build);
+    project.write("package.json", &build);
+    project.commit("a build that tells of its cache");
+    let server = Server::start();
+    let repo = server.create("shop");
+    let first = project.push(&repo);
+    first.went_live().says("No build cache found");
+    let app = Deployed {
+        server,
+        project,
+        repo,
+    };
+    let second = app.hands_over_to_v1();
+    assert!(
+        !second.text.contains("No build cache found"),
+        "{}",
+        second.text
+    );
+    let cache = |release: &str| {
+        let releases = app.server.app_dir("shop").join("releases");
+        releases.join(release).join(".next/cache/webpack")
+    };
+    assert!(cache("1").is_dir() && cache("2").is_dir());
+    app.server.until_drained("shop");
+}
+
 /// `nest start` compiles anew at each start, in the directory that all instances share.
 #[test]
 fn heavy_nest_with_several_instances() {

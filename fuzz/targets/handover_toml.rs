@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use handover::config::{
-    AppConfig, AppFiles, AppSources, BuildCommand, ConfigError, PackageJson, Place, Procfile,
-    ServerSettings, check_lockfile,
+    AppConfig, AppFiles, AppSources, BuildCommand, ConfigError, LOCKFILES, NodeWishes, PackageJson,
+    Place, Procfile, ServerSettings, ToolSources, check_lockfile,
 };
 use handover_fuzz::{assert_one_line, assert_shown};
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +29,10 @@ fuzz_target!(|data: &[u8]| {
         sound(&procfile);
     }
     understood(PackageJson::parse(package), package);
-    understood(check_lockfile("package-lock.json", package), package);
+    for (lockfile, _) in LOCKFILES {
+        understood(check_lockfile(lockfile, package), package);
+    }
+    understood(NodeWishes::parse(None, Some(procfile), None), procfile);
     together(&AppSources {
         handover_toml: (!toml.is_empty()).then_some(toml),
         procfile: (!procfile.is_empty()).then_some(procfile),
@@ -99,6 +102,9 @@ fn together(sources: &AppSources<'_>) {
     let Ok(files) = AppFiles::parse(sources) else {
         return;
     };
+    if let Err(error) = files.clone().with_tools(&ToolSources::default()) {
+        assert_shown(&error);
+    }
     let place = Place {
         release: Path::new("/srv/releases/1"),
         path: "/usr/bin:/bin",

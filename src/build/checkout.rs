@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use super::listing::Listing;
 use super::tree_rules::{Limits, Refusal, shown};
 use super::walk::{Plan, PlannedFile, walk};
 use crate::git::{GitError, Repo};
@@ -33,6 +34,8 @@ pub struct Checkout {
     pub bytes: u64,
     /// What the pusher should know, a line each.
     pub warnings: Vec<String>,
+    /// What is there.
+    pub listing: Listing,
 }
 
 /// Why a commit was not checked out. The staging directory is gone.
@@ -90,6 +93,7 @@ pub fn checkout(
         files: plan.files.len() + plan.links.len(),
         bytes: plan.bytes,
         warnings: warnings(&plan, &pointers),
+        listing: Listing::of(&plan),
     })
 }
 

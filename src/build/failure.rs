@@ -4,8 +4,9 @@ use std::io;
 
 use super::checkout::CheckoutError;
 use super::inspect::InspectError;
-use super::program::ProgramsError;
+
 use super::required::RequiredError;
+use super::toolchain::ToolsError;
 use crate::git::GitError;
 use crate::report::{Failure, Phase, with_causes};
 
@@ -98,9 +99,9 @@ impl From<RequiredError> for StepFailure {
     }
 }
 
-impl From<ProgramsError> for StepFailure {
-    fn from(error: ProgramsError) -> Self {
-        Self::new(Phase::Install, error.to_string()).hint(ProgramsError::HINT)
+impl From<ToolsError> for StepFailure {
+    fn from(error: ToolsError) -> Self {
+        Self::new(Phase::Install, error.to_string()).hint(ToolsError::HINT)
     }
 }
 
@@ -116,4 +117,4 @@ pub(super) fn io_hint(error: &io::Error) -> String {
 }
 
 /// What to do about a full disk.
-pub const DISK_HINT: &str = "the server's disk is full: `df -h` shows where, and `keep_releases` in the server's handover.toml limits how many releases are kept";
+pub const DISK_HINT: &str = "the server's disk is full: `df -h` shows where, and `keep_releases` in the server's handover.toml limits how many releases are kept, `handover store prune APP --all` frees what installs have left";

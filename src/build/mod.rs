@@ -1,32 +1,46 @@
 //! From a commit to a directory that can be started: checkout, install, build; and away with it again.
 //!
 //! Everything that fails here because of the app is a value ([`StepFailure`]) with the words that its author needs.
-//! Nothing of the repository runs before `npm ci`: no filter, no attribute, no hook.
+//! Nothing of the repository runs before the install: no filter, no attribute, no hook.
 
+mod carry;
 mod checkout;
 mod failure;
+mod inputs;
 mod inspect;
 mod install;
 mod links;
-mod npm_advice;
+mod listing;
+mod npm_lock;
 mod npm_manual;
-mod program;
+mod other_locks;
 mod remove;
+mod remover;
 mod required;
 mod script;
 mod step;
+mod stored;
 mod strays;
+mod toolchain;
 mod tree_rules;
 mod walk;
 
+pub use carry::{Carried, CarryRequest, LeftOut, carry};
 pub use checkout::{Checkout, CheckoutError, checkout, sync_release};
 pub use failure::{DISK_HINT, StepFailure};
+pub use inputs::{Inputs, Surroundings};
 pub use inspect::{InspectError, Inspected, inspect};
 pub use install::{InstallRequest, Installed, install};
-pub use program::{Programs, ProgramsError};
-pub use remove::{RemoveError, remove_release, sweep};
-pub use required::{RequiredError, read_app_files};
+pub use listing::Listing;
+pub use remove::{Aside, is_trash, put_aside};
+pub use remover::{Pause, Remover};
+pub use required::{RequiredError, read_app_files, read_built_files};
 pub use script::{BuildRequest, Built, build};
 pub use step::{Line, Lines};
+pub use stored::{Fresh, install_to_store};
 pub use strays::end_strays;
+pub use toolchain::{
+    Ask, Libc, ManagerProgram, NODE_QUESTION, NodeProgram, Origin, Runtime, Tell, Toolbox,
+    Toolchain, ToolsError,
+};
 pub use tree_rules::{Limits, Refusal};

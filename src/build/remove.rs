@@ -1,108 +1,82 @@
-//! Releases that nobody needs any more.
+//! What nobody needs any more: first put aside under a name that nothing is looked for by, then deleted.
+//!
+//! ```text
+//!   <releases>/42 ──rename──► <releases>/.trash-42-0 ──(what is of use may be taken out)──► deleted, slice by slice
+//! ```
 
-use crate::process::rig::kill_point;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The beginnings of the names of what may be swept: what a removal or a checkout left.
+use crate::process::delete::{RemoveError, delete, delete_now};
+use crate::process::files::names_in;
+use crate::process::rig::kill_point;
+
+/// The beginning of the names of what was put aside.
 const TRASH: &str = ".trash-";
+/// And of what is not whole yet.
 const STAGING: &str = ".staging-";
 
-/// Why a directory is still there, whole or in part.
-#[derive(Debug, thiserror::Error)]
-#[error("{doing} `{path}`", path = path.display())]
-pub struct RemoveError {
-    /// Which step was refused.
-    pub doing: &'static str,
-    /// On what.
-    pub path: PathBuf,
-    /// What the system said.
-    #[source]
-    pub source: io::Error,
+/// A directory (or file) that was put aside, and that nobody looks for any more. What of it is of use may be renamed away
+/// before a [`super::Remover`] takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside(PathBuf);
+
+impl Aside {
+    /// Where it is now.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What earlier removals have put aside in `dir`, and nobody has deleted yet.
+    pub fn all_in(dir: &Path) -> Vec<Self> {
+        let names = names_in(dir).into_iter().filter(|name| is_trash(name));
+        names.map(|name| Self(dir.join(name))).collect()
+    }
+
+    /// Deletes it, on this thread. `between` is called before each file, and may take its time.
+    pub(super) fn delete(&self, between: &mut dyn FnMut()) -> Result<(), RemoveError> {
+        delete(&self.0, between)
+    }
 }
 
-/// Removes a release: it is first renamed to `.trash-…` beside itself, so that no half of a release ever has its name,
-/// then deleted. Symlinks are not followed. That it is not there is fine. Blocks: some 0.3 s for 17,000 files.
-pub fn remove_release(release: &Path) -> Result<(), RemoveError> {
-    let trash = trash_name(release);
+/// Whether a directory of this name was put aside.
+pub fn is_trash(name: &str) -> bool {
+    name.starts_with(TRASH)
+}
+
+/// Puts a directory aside by renaming it beside itself, so that no half of it ever has its name. Nothing, if it is not
+/// there.
+pub fn put_aside(path: &Path) -> Result<Option<Aside>, RemoveError> {
+    let trash = trash_name(path);
     kill_point("remove.begun");
-    match fs::rename(release, &trash) {
-        Ok(()) => delete(&trash),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+    match fs::rename(path, &trash) {
+        Ok(()) => {
+            kill_point("remove.put_aside");
+            Ok(Some(Aside(trash)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(RemoveError {
             doing: "put aside",
-            path: release.to_owned(),
+            path: path.to_owned(),
             source,
         }),
     }
 }
 
-/// Deletes what removals and checkouts that were cut off have left in a releases directory. Only for a moment when none
-/// is under way: the start of `serve`. Gives the number of directories deleted.
-pub fn sweep(releases: &Path) -> Result<usize, RemoveError> {
-    let failed = |source| RemoveError {
-        doing: "list",
-        path: releases.to_owned(),
-        source,
-    };
-    let entries = match fs::read_dir(releases) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut swept = 0;
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(TRASH) || name.starts_with(STAGING) {
-            delete(&entry.path())?;
-            swept += 1;
-        }
-    }
-    Ok(swept)
+/// Deletes, at once, what was put aside in `dir`, and what was begun there under a staging name. Only for a moment when
+/// nobody does either.
+pub(super) fn sweep(dir: &Path) -> Result<(), RemoveError> {
+    let left = names_in(dir).into_iter();
+    left.filter(|name| is_trash(name) || name.starts_with(STAGING))
+        .try_for_each(|name| delete_now(&dir.join(name)))
 }
 
-/// A name beside the release that nothing else has.
-fn trash_name(release: &Path) -> PathBuf {
-    let name = release.file_name().unwrap_or_default().to_string_lossy();
+/// A name beside it that nothing else has.
+fn trash_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
     (0..u32::MAX)
-        .map(|n| release.with_file_name(format!("{TRASH}{name}-{n}")))
+        .map(|n| path.with_file_name(format!("{TRASH}{name}-{n}")))
         .find(|path| fs::symlink_metadata(path).is_err())
         .expect("some number is free")
-}
-
-fn delete(path: &Path) -> Result<(), RemoveError> {
-    let failed = |source| RemoveError {
-        doing: "delete",
-        path: path.to_owned(),
-        source,
-    };
-    match fs::remove_dir_all(path) {
-        // Packages and builds may have left directories without write permission. Root does not get here, so that this
-        // can change nothing but what belongs to our own user.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path).map_err(failed)?;
-            fs::remove_dir_all(path).map_err(failed)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.map_err(failed),
-    }
-}
-
-fn make_writable(top: &Path) -> io::Result<()> {
-    let mut ahead = vec![top.to_owned()];
-    while let Some(directory) = ahead.pop() {
-        fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(&directory)? {
-            let entry = entry?;
-            // The type of the entry itself: a symlink is not followed.
-            if entry.file_type()?.is_dir() {
-                ahead.push(entry.path());
-            }
-        }
-    }
-    Ok(())
 }

@@ -5,22 +5,16 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::config::{
-    AppConfig, AppFiles, AppSources, ConfigError, PackageJson, Procfile, check_lockfile,
+    AppConfig, AppFiles, AppSources, ConfigError, LOCKFILES, Manager, ManagerError, NamedManager,
+    NodeSource, PackageJson, Procfile, ToolSources, check_lockfile,
 };
 use crate::git::GitError;
 
-/// npm looks for them in this order.
-const LOCKFILES: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
-/// What other package managers leave.
-const FOREIGN_LOCKFILES: [(&str, &str); 4] = [
-    ("yarn.lock", "yarn"),
-    ("pnpm-lock.yaml", "pnpm"),
-    ("bun.lock", "bun"),
-    ("bun.lockb", "bun"),
-];
 /// The largest file of each kind, in bytes.
 const SETTINGS_MAX: u64 = 1 << 20;
 const LOCKFILE_MAX: u64 = 64 << 20;
+/// The settings of yarn 2 and newer.
+const YARNRC: &str = ".yarnrc.yml";
 
 /// What an app's repository must have and has not. Each is for the app's author.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +22,15 @@ pub enum RequiredError {
     /// There is no `package.json` at the top.
     #[error("there is no package.json at the top of the repository")]
     NoPackageJson,
-    /// There is no lockfile of npm's.
-    #[error("there is no package-lock.json{}", foreign.map_or(String::new(), |(file, _)| format!(", only {file}")))]
+    /// There is no lockfile.
+    #[error("there is no {}", lockfile_of(*named))]
     NoLockfile {
-        /// The lockfile of another package manager, and that one's name.
-        foreign: Option<(&'static str, &'static str)>,
+        /// What `packageManager` names: npm, pnpm, yarn or bun.
+        named: Option<&'static str>,
     },
+    /// It can't be told which package manager is meant.
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
     /// The name belongs to a directory or a symlink.
     #[error("{file} is not a regular file")]
     NotAFile {
@@ -74,14 +71,11 @@ impl RequiredError {
             Self::NoPackageJson => {
                 "handover deploys Node.js apps: `npm init` makes a package.json; commit it and push again".to_owned()
             }
-            Self::NoLockfile { foreign: None } => {
-                "run `npm install`, commit package-lock.json (.gitignore must not name it) and push again".to_owned()
+            Self::NoLockfile { named } => {
+                let (manager, file) = (named.unwrap_or("npm"), lockfile_of(*named));
+                format!("run `{manager} install`, commit {file} (.gitignore must not name it) and push again")
             }
-            Self::NoLockfile {
-                foreign: Some((_, manager)),
-            } => format!(
-                "only npm is supported yet, not {manager}: `npm install --package-lock-only` makes a package-lock.json; commit it and push again"
-            ),
+            Self::Manager(error) => error.hint(),
             Self::NotAFile { file } => {
                 format!("put the file itself in the place of {file}, commit and push again")
             }
@@ -110,33 +104,72 @@ pub fn read_app_files(release: &Path) -> Result<AppFiles, RequiredError> {
     read_files(&Released(release))
 }
 
-/// The same from wherever the files are.
+/// The same for a release that was built before, maybe by a handover that was less particular: what only its build needed
+/// is not judged again. Blocks.
+pub fn read_built_files(release: &Path) -> Result<AppFiles, RequiredError> {
+    let files = &Released(release);
+    let mut parsed = settings(files)?;
+    parsed.manager = manager(files, None, None).unwrap_or_default();
+    Ok(parsed)
+}
+
+/// The files from wherever they are.
 pub(super) fn read_files(files: &impl Files) -> Result<AppFiles, RequiredError> {
+    let parsed = settings(files)?;
+    let nvmrc = files.read(NodeSource::Nvmrc.file(), SETTINGS_MAX)?;
+    let node_version = files.read(NodeSource::NodeVersion.file(), SETTINGS_MAX)?;
+    let mut parsed = parsed.with_tools(&ToolSources {
+        nvmrc: nvmrc.as_deref(),
+        node_version: node_version.as_deref(),
+    })?;
+    files.read(".npmrc", SETTINGS_MAX)?; // npm reads it; a symlink or a directory in its place is refused
+    let written = parsed.package.package_manager.as_deref();
+    parsed.manager = manager(files, parsed.named_manager.as_ref(), written)?;
+    Ok(parsed)
+}
+
+/// What decides how the app is started.
+fn settings(files: &impl Files) -> Result<AppFiles, RequiredError> {
     let package_json = files.read(PackageJson::FILE, SETTINGS_MAX)?;
     let package_json = package_json.ok_or(RequiredError::NoPackageJson)?;
     let handover_toml = files.read(AppConfig::FILE, SETTINGS_MAX)?;
     let procfile = files.read(Procfile::FILE, SETTINGS_MAX)?;
-    let parsed = AppFiles::parse(&AppSources {
+    Ok(AppFiles::parse(&AppSources {
         handover_toml: handover_toml.as_deref(),
         procfile: procfile.as_deref(),
         package_json: &package_json,
         server_js: files.is_file("server.js"),
-    })?;
-    files.read(".npmrc", SETTINGS_MAX)?; // npm reads it; a symlink or a directory in its place is refused
-    check_lock(files)?;
-    Ok(parsed)
+    })?)
 }
 
-fn check_lock(files: &impl Files) -> Result<(), RequiredError> {
-    for file in LOCKFILES {
-        if let Some(bytes) = files.read(file, LOCKFILE_MAX)? {
-            return Ok(check_lockfile(file, &bytes)?);
-        }
+/// Which package manager the app uses, as its one lockfile says.
+fn manager(
+    files: &impl Files,
+    named: Option<&NamedManager>,
+    written: Option<&str>,
+) -> Result<Manager, RequiredError> {
+    let there = LOCKFILES.iter().map(|(file, _)| *file);
+    let there: Vec<_> = there.filter(|file| files.exists(file)).collect();
+    Manager::only_one(&there, named)?;
+    let Some(&file) = there.first() else {
+        let named = named.map(|named| named.kind.name());
+        return Err(RequiredError::NoLockfile { named });
+    };
+    let Some(bytes) = files.read(file, LOCKFILE_MAX)? else {
+        return Err(RequiredError::NotAFile { file });
+    };
+    let manager = check_lockfile(file, &bytes)?.as_named(named, written)?;
+    Ok(manager.with_yarnrc(files.read(YARNRC, SETTINGS_MAX)?.as_deref()))
+}
+
+/// The lockfile that a manager writes.
+fn lockfile_of(manager: Option<&str>) -> &'static str {
+    match manager {
+        Some("pnpm") => "pnpm-lock.yaml",
+        Some("yarn") => "yarn.lock",
+        Some("bun") => "bun.lock",
+        _ => "package-lock.json",
     }
-    let foreign = FOREIGN_LOCKFILES
-        .into_iter()
-        .find(|(file, _)| files.exists(file));
-    Err(RequiredError::NoLockfile { foreign })
 }
 
 /// A release directory.

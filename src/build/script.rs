@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::failure::StepFailure;
-use super::install::{explained, npm_env};
-use super::program::Programs;
+use super::install::{explained, start_manager, work_env};
 use super::step::{Lines, Step};
-use crate::config::{BuildCommand, Place};
+use super::toolchain::Toolchain;
+use crate::config::{BuildCommand, ManagerKind, Place};
 use crate::process::child::Spawn;
 use crate::report::Phase;
 
@@ -17,13 +17,15 @@ use crate::report::Phase;
 pub struct BuildRequest<'r> {
     /// The release directory, installed.
     pub release: &'r Path,
-    /// npm's cache.
-    pub npm_cache: &'r Path,
+    /// The caches of the package managers.
+    pub caches: &'r Path,
+    /// The app's directory, by which what is started is known.
+    pub mark: &'r Path,
     /// The environment that programs of the app begin with. `NODE_ENV` is taken out: frameworks set it for their
     /// builds by themselves, and some leave out what they need where it is `production`.
     pub env: &'r BTreeMap<String, String>,
-    /// node and npm.
-    pub programs: &'r Programs,
+    /// node and the package manager.
+    pub toolchain: &'r Toolchain,
     /// How.
     pub command: &'r BuildCommand,
     /// How long it may take.
@@ -46,7 +48,9 @@ impl BuildRequest<'_> {
     /// The command as people would type it, for showing; nothing where there is none.
     pub fn words(&self) -> Option<String> {
         match self.command {
-            BuildCommand::Script => Some("npm run build".to_owned()),
+            BuildCommand::Script => {
+                Some(format!("{} run build", self.toolchain.manager.kind.name()))
+            }
             BuildCommand::Shell(command) => Some(command.clone()),
             BuildCommand::Nothing => None,
         }
@@ -56,16 +60,17 @@ impl BuildRequest<'_> {
         let spawn = match self.command {
             BuildCommand::Shell(command) => Spawn::new("/bin/sh").args(["-c", command]),
             BuildCommand::Script | BuildCommand::Nothing => {
-                Spawn::new(&self.programs.npm).args(["run", "build"])
+                start_manager(self.toolchain).args(["run", "build"])
             }
         };
-        let mut env = npm_env(self.env, self.npm_cache);
+        let mut env = work_env(self.env, self.toolchain, self.caches, self.mark);
         let place = Place {
             release: self.release,
-            path: self.env.get("PATH").map_or("", String::as_str),
-            node: Some(&self.programs.node),
+            path: env.get("PATH").map_or("", String::as_str),
+            node: Some(&self.toolchain.node.path),
         };
-        env.insert("PATH".to_owned(), place.path_with_bin());
+        let path = place.path_with_bin();
+        env.insert("PATH".to_owned(), path);
         spawn.envs(env).cwd(self.release)
     }
 }
@@ -85,15 +90,26 @@ pub async fn build(request: &BuildRequest<'_>, lines: Lines<'_>) -> Result<Built
         Ok(finished) => Ok(Built::Ran {
             took: finished.took,
         }),
-        Err(failed) => Err(advised(explained(failed, request.release))),
+        Err(failed) => {
+            let kind = request.toolchain.manager.kind;
+            Err(advised(explained(failed, request.release, kind), kind))
+        }
     }
 }
 
 /// There is always something to do: see for oneself.
-fn advised(failure: StepFailure) -> StepFailure {
-    if failure.hints.is_empty() {
-        failure.hint("what it printed is above; in a fresh clone, after `npm ci`, it should fail in the same way")
-    } else {
-        failure
+fn advised(failure: StepFailure, kind: ManagerKind) -> StepFailure {
+    if !failure.hints.is_empty() {
+        return failure;
     }
+    let install = match kind {
+        ManagerKind::Npm => "npm ci",
+        ManagerKind::Pnpm => "pnpm install --frozen-lockfile",
+        ManagerKind::Yarn1 => "yarn install --frozen-lockfile",
+        ManagerKind::Yarn => "yarn install --immutable",
+        ManagerKind::Bun => "bun install --frozen-lockfile",
+    };
+    failure.hint(format!(
+        "what it printed is above; in a fresh clone, after `{install}`, it should fail in the same way"
+    ))
 }

@@ -1,9 +1,10 @@
 //! What builds have left running whose server was killed.
 //!
 //! A build ends with the server that runs it, unless that gets no chance to end it. Its processes are known by their
-//! environment, which they inherit whatever group or directory they go to: npm's cache is the app's own, and nothing
+//! environment, which they inherit whatever group or directory they go to: [`MARK`] names the app's directory, and nothing
 //! but installs and builds is given it.
 
+use std::collections::BTreeMap;
 use std::fs::{read, read_dir};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -12,21 +13,30 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::install::CACHE_VARIABLE;
 use crate::process::child::Signal;
 use crate::process::identity::{Identity, PidFd};
+
+/// The variable that tells the processes of installs and builds from all others.
+pub(super) const MARK: &str = "HANDOVER_BUILD";
 
 /// How often it is looked for more: what is killed may have started something just before.
 const ROUNDS: u32 = 5;
 /// How long killed processes may take to vanish.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Kills what installs and builds with this cache have left; gives how many processes there were. To be called while
+/// An environment with the mark of an app's builds.
+pub(super) fn marked_env(env: &BTreeMap<String, String>, app: &Path) -> BTreeMap<String, String> {
+    let mut env = env.clone();
+    env.insert(MARK.to_owned(), app.to_string_lossy().into_owned());
+    env
+}
+
+/// Kills what installs and builds of the app in this directory have left; gives how many processes there were. To be called while
 /// none is meant to run.
-pub async fn end_strays(npm_cache: &Path) -> io::Result<usize> {
-    let mut mark = CACHE_VARIABLE.as_bytes().to_vec();
+pub async fn end_strays(app: &Path) -> io::Result<usize> {
+    let mut mark = MARK.as_bytes().to_vec();
     mark.push(b'=');
-    mark.extend_from_slice(npm_cache.as_os_str().as_bytes());
+    mark.extend_from_slice(app.as_os_str().as_bytes());
     let mut ended = 0;
     for _ in 0..ROUNDS {
         let strays = marked(&mark)?;
@@ -81,7 +91,7 @@ mod tests {
             // In a session of its own, as what a build sends into the background.
             Command::new("setsid")
                 .args(["sh", "-c", "sleep 1000 & sleep 1000 & wait"])
-                .env(CACHE_VARIABLE, cache)
+                .env(MARK, cache)
                 .spawn()
                 .unwrap()
         };
@@ -97,7 +107,7 @@ mod tests {
     }
 
     fn marked_by(cache: &Path) -> usize {
-        marked(format!("{CACHE_VARIABLE}={}", cache.display()).as_bytes())
+        marked(format!("{MARK}={}", cache.display()).as_bytes())
             .unwrap()
             .len()
     }

@@ -8,11 +8,12 @@ use super::address::{owner_of, ssh_address};
 use super::args::{Create, Destroy, DomainChange, Domains, HooksVerb, OneApp, OptionalApp, Scale};
 use super::exit::Exit;
 use super::say::{Failed, data, json, words};
-use super::table::{bytes, table};
+use super::table::table;
 use crate::control::Client;
 use crate::control::types::{
     self, AppState, AppStatus, CreateApp, CreatedApp, Domain, Nginx, RemoveHooks, Status,
 };
+use crate::report::size_text;
 
 pub(super) async fn create(client: &Client, create: Create) -> Result<Exit, Failed> {
     let wanted = CreateApp {
@@ -125,8 +126,22 @@ fn overview(apps: &[AppStatus]) -> String {
             cells.push(format!("until {}", old.deadline.strftime("%H:%M:%S")));
             rows.push(cells);
         }
+        if app.removing > 0 {
+            rows.push(removing(app.removing));
+        }
     }
     table(&rows)
+}
+
+/// Old releases go when no deploy is at work.
+fn removing(count: usize) -> Vec<String> {
+    let mut cells = vec![String::new(), "removing".to_owned()];
+    cells.extend(["", "", "", "", ""].map(str::to_owned));
+    let plural = if count == 1 { "y" } else { "ies" };
+    cells.push(format!(
+        "{count} director{plural}, while no deploy is at work"
+    ));
+    cells
 }
 
 fn row(app: &AppStatus) -> Vec<String> {
@@ -146,7 +161,7 @@ fn row(app: &AppStatus) -> Vec<String> {
             format!("{up}/{}", live.instances.len())
         })),
         show(live.map(|live| {
-            bytes(
+            size_text(
                 live.instances
                     .iter()
                     .map(|instance| instance.rss_bytes)

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod keys;
+mod store;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 pub use super::setting::Key;
 pub use keys::{AddKey, Authorized, Keys, KeysVerb};
+pub use store::{PruneTrees, StoreVerb};
 
 use crate::ids::{AppName, DeployNumber, HostName, KeyName, ReleaseNumber};
 
@@ -63,6 +65,9 @@ pub enum Verb {
     Nginx(OneApp),
     /// Say which ssh keys may push to which apps (default: list them)
     Keys(Keys),
+    /// Show, check and remove what installs have made and later deploys use again
+    #[command(subcommand)]
+    Store(StoreVerb),
     /// Check this machine and say how to mend what is wrong
     Doctor(Doctor),
     /// Put the hooks into a bare repository that exists, or take them out again

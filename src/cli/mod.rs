@@ -14,6 +14,7 @@ mod say;
 mod setting;
 mod settings;
 mod ssh;
+mod store;
 mod table;
 mod told;
 
@@ -106,6 +107,7 @@ async fn ask(client: &Client, verb: Verb) -> Result<Exit, Failed> {
         Verb::Rollback(rollback) => deploys::roll_back(client, rollback).await,
         Verb::Cancel(which) => deploys::cancel(client, which).await,
         Verb::Keys(keys) => keys::ask(client, keys).await,
+        Verb::Store(verb) => store::ask(client, verb).await,
         Verb::Serve(_)
         | Verb::Doctor(_)
         | Verb::Completions { .. }

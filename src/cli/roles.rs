@@ -93,5 +93,7 @@ fn log_to_stderr() {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // Where the log's disk is full, saying so there would be a panic.
+        .log_internal_errors(false)
         .init();
 }

@@ -136,6 +136,7 @@ fn is_offered(verb: &Verb) -> bool {
         },
         Verb::App(AppVerb::Create(_) | AppVerb::Destroy(_))
         | Verb::Serve(_)
+        | Verb::Store(_)
         | Verb::Doctor(_)
         | Verb::Hooks(_)
         | Verb::Completions { .. }

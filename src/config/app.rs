@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cache::CachePath;
 use super::problem::{ConfigError, Source, quoted};
 use super::table::{Document, Section};
 
@@ -35,6 +36,8 @@ pub struct WebConfig {
     pub instances: u16,
     /// Whether the preload redirects the app's `listen()`. Default true.
     pub preload: bool,
+    /// Whether node keeps what it has compiled, for the starts that follow. Default true.
+    pub compile_cache: bool,
 }
 
 /// `[health]`.
@@ -124,6 +127,8 @@ pub struct BuildConfig {
     pub command: Option<String>,
     /// How long it may take, 1 s to 4 h. Default 15 min.
     pub timeout: Duration,
+    /// What it leaves for the next one. Default: the caches of the usual frameworks ([`CachePath::defaults`]).
+    pub cache: Vec<CachePath>,
 }
 
 impl AppConfig {
@@ -159,6 +164,7 @@ impl WebConfig {
             command: section.command("command"),
             instances: section.count("instances", 1, 1..=64),
             preload: section.switch("preload", true),
+            compile_cache: section.switch("compile_cache", true),
         };
         section.finish();
         read
@@ -239,6 +245,9 @@ impl BuildConfig {
         let read = Self {
             command: section.command("command"),
             timeout: section.duration("timeout", 15 * MINUTE, SECOND..=4 * HOUR),
+            cache: section
+                .list("cache", CachePath::read)
+                .unwrap_or_else(CachePath::defaults),
         };
         section.finish();
         read

@@ -1,8 +1,10 @@
 //! The app's files together.
 
 use super::app::AppConfig;
-use super::package::{PackageJson, parse_object};
-use super::problem::{ConfigError, Source};
+use super::manager::{Manager, NamedManager};
+use super::node::NodeWishes;
+use super::package::PackageJson;
+use super::problem::ConfigError;
 use super::procfile::{ProcessType, Procfile};
 
 /// The texts that decide how an app is built and run, as they lie in its repository.
@@ -18,6 +20,15 @@ pub struct AppSources<'t> {
     pub server_js: bool,
 }
 
+/// What they say of the tools that the app is installed and built with, beside `package.json`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ToolSources<'t> {
+    /// `.nvmrc`.
+    pub nvmrc: Option<&'t [u8]>,
+    /// `.node-version`.
+    pub node_version: Option<&'t [u8]>,
+}
+
 /// The app's files, read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AppFiles {
@@ -29,6 +40,12 @@ pub struct AppFiles {
     pub package: PackageJson,
     /// Whether there is a `server.js`.
     pub server_js: bool,
+    /// Which node it wants; none until it was asked for ([`AppFiles::with_tools`]).
+    pub node: NodeWishes,
+    /// What `packageManager` names; the same holds.
+    pub named_manager: Option<NamedManager>,
+    /// Its package manager; npm until a lockfile has been looked at.
+    pub manager: Manager,
 }
 
 impl AppFiles {
@@ -47,11 +64,30 @@ impl AppFiles {
                 procfile,
                 package,
                 server_js: sources.server_js,
+                node: NodeWishes::default(),
+                named_manager: None,
+                manager: Manager::default(),
             }),
             (config, procfile, package) => Err(ConfigError::joined(
                 [config.err(), procfile.err(), package.err()]
                     .into_iter()
                     .flatten(),
+            )),
+        }
+    }
+
+    /// Reads what they say of node and of the package manager. To start what was built before nobody needs to know it.
+    pub fn with_tools(self, sources: &ToolSources<'_>) -> Result<Self, ConfigError> {
+        let engines = self.package.node_range.as_deref();
+        let node = NodeWishes::parse(engines, sources.nvmrc, sources.node_version);
+        match (NamedManager::of(&self.package), node) {
+            (Ok(named_manager), Ok(node)) => Ok(Self {
+                node,
+                named_manager,
+                ..self
+            }),
+            (named, node) => Err(ConfigError::joined(
+                [named.err(), node.err()].into_iter().flatten(),
             )),
         }
     }
@@ -63,19 +99,4 @@ impl AppFiles {
             .iter()
             .filter(|process| process.name != "web")
     }
-}
-
-/// Whether a lockfile is an object of JSON that npm could have written; `file` is its name.
-pub fn check_lockfile(file: &str, bytes: &[u8]) -> Result<(), ConfigError> {
-    let source = Source::new(file, bytes)?;
-    let object = parse_object(source)?;
-    if object.contains_key("packages")
-        || object.contains_key("dependencies")
-        || object.contains_key("lockfileVersion")
-    {
-        return Ok(());
-    }
-    Err(ConfigError::one(source.somewhere(
-        "this is not a lockfile: it has no `lockfileVersion`; make it anew with `npm install --package-lock-only`",
-    )))
 }

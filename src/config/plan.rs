@@ -1,13 +1,15 @@
 //! What to run.
 //!
 //! A start script is run by a shell directly, with the variables that npm would set: npm as its parent would cost each
-//! instance about 60 MB and 0.2 s. Only where `prestart` or `poststart` exist is npm run itself.
+//! instance about 60 MB and 0.2 s. Only where `prestart` or `poststart` exist, or where node finds no package without it
+//! (yarn's Plug'n'Play), is the package manager run itself.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use super::files::AppFiles;
+use super::manager::ManagerKind;
 
 /// Where a command will run.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +51,10 @@ pub enum WebFrom {
     Settings,
     /// `web:` of the `Procfile`.
     Procfile,
-    /// `scripts.start`, run without npm.
+    /// `scripts.start`, run without a package manager.
     StartScript,
-    /// `scripts.start`, run by npm because of `prestart` or `poststart`.
-    NpmStart,
+    /// `scripts.start`, run by the package manager.
+    ManagerStart,
     /// `server.js`, which npm starts where there is no start script.
     ServerJs,
 }
@@ -63,7 +65,7 @@ impl fmt::Display for WebFrom {
             Self::Settings => "[web] command of handover.toml",
             Self::Procfile => "web of Procfile",
             Self::StartScript => "start script of package.json",
-            Self::NpmStart => "start script of package.json, with prestart or poststart",
+            Self::ManagerStart => "start script of package.json, by the package manager",
             Self::ServerJs => "server.js, as there is no start script",
         })
     }
@@ -84,7 +86,7 @@ impl NoWebCommand {
 /// How the app is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildCommand {
-    /// `npm run build`, which runs `prebuild` and `postbuild` too.
+    /// The `build` script, run by the package manager (npm runs `prebuild` and `postbuild` too).
     Script,
     /// `[build] command`, by a shell.
     Shell(String),
@@ -101,7 +103,7 @@ impl AppFiles {
             WebFrom::StartScript | WebFrom::ServerJs => {
                 env.extend(self.npm_env(place, "start", &shell));
             }
-            WebFrom::Settings | WebFrom::Procfile | WebFrom::NpmStart => {}
+            WebFrom::Settings | WebFrom::Procfile | WebFrom::ManagerStart => {}
         }
         Ok(WebCommand { shell, env, from })
     }
@@ -113,7 +115,7 @@ impl AppFiles {
             .or_else(|| Some((self.procfile.command("web")?, WebFrom::Procfile)));
         match written {
             // Said in so many words, it is what happens without it; and cheaper without npm.
-            Some((command, _)) if is_npm_start(command) && self.start_script().is_some() => {}
+            Some((command, _)) if self.is_start(command) && self.start_script().is_some() => {}
             Some((command, from)) => return Ok((command.to_owned(), from)),
             None => {}
         }
@@ -121,21 +123,40 @@ impl AppFiles {
     }
 
     fn start_script(&self) -> Option<(String, WebFrom)> {
-        let around = ["prestart", "poststart"]
-            .iter()
-            .any(|name| self.package.scripts.contains_key(*name));
+        let pnp = self.manager.plug_and_play;
+        let by_manager = pnp
+            || ["prestart", "poststart"]
+                .iter()
+                .any(|name| self.package.scripts.contains_key(*name));
         let script = self
             .package
             .script("start")
             .map(str::trim)
             .filter(|script| !script.is_empty());
+        let start = || match self.manager.kind {
+            ManagerKind::Npm => "npm start".to_owned(),
+            other => format!("{} run start", other.name()),
+        };
         match script {
-            Some(_) if around => Some(("npm start".to_owned(), WebFrom::NpmStart)),
+            Some(_) if by_manager => Some((start(), WebFrom::ManagerStart)),
             Some(script) => Some((script.to_owned(), WebFrom::StartScript)),
-            None if self.server_js && around => Some(("npm start".to_owned(), WebFrom::NpmStart)),
-            None if self.server_js => Some(("node server.js".to_owned(), WebFrom::ServerJs)),
-            None => None,
+            None if !self.server_js => None,
+            None if pnp => Some(("yarn node server.js".to_owned(), WebFrom::ServerJs)),
+            // Of all managers npm alone knows what to do without a start script.
+            None if by_manager => Some(("npm start".to_owned(), WebFrom::ManagerStart)),
+            None => Some(("node server.js".to_owned(), WebFrom::ServerJs)),
         }
+    }
+
+    /// Whether a command says what happens without it. bun is left alone: it runs scripts in its own way.
+    fn is_start(&self, command: &str) -> bool {
+        let words: Vec<_> = command.split_whitespace().collect();
+        let (["start"] | ["run", "start"], Some(&manager)) =
+            (words.get(1..).unwrap_or_default(), words.first())
+        else {
+            return false;
+        };
+        manager == "npm" || (manager == self.manager.kind.name() && manager != "bun")
     }
 
     /// How the app is built: `[build] command`, else the build script, if any.
@@ -166,9 +187,4 @@ impl AppFiles {
         }
         env
     }
-}
-
-fn is_npm_start(command: &str) -> bool {
-    let words: Vec<_> = command.split_whitespace().collect();
-    matches!(words[..], ["npm", "start"] | ["npm", "run", "start"])
 }

@@ -28,11 +28,15 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// `[logs]`: how much of what an app prints is kept.
     pub logs: LogLimits,
+    /// `[build_cache]`: what is carried from release to release.
+    pub build_cache: BuildCacheLimits,
     /// How many releases of an app are kept for going back, 1 to 1000, the live one among them. Default 5.
     pub keep_releases: u16,
     /// How many deploys of an app are remembered, with their logs, 1 to 10000. Default 200. Those that a release was built
     /// by stay as long as it does.
     pub keep_deploys: u16,
+    /// `[store]`: what is kept of what installs have made.
+    pub store: StoreSettings,
     /// How long to wait after each attempt to reach a webhook that failed, 100 ms to 24 h each, at most 20; after the
     /// last of them a delivery is given up. Default 5 s, 30 s, 2 min, 10 min, 30 min.
     pub webhook_retry: Vec<Duration>,
@@ -51,6 +55,24 @@ pub struct LogLimits {
     pub files: u16,
 }
 
+/// What is kept of what installs have made, for each app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// How much, in bytes, 0 to 1 TiB; 0 stores nothing. Default 4 GiB. The tree that was used last is kept in any case.
+    pub max_bytes: u64,
+    /// How long a tree is kept that is not used, 1 h to 10 years. Default 30 days.
+    pub max_age: Duration,
+    /// Whether a tree is laid out in advance, so that the next deploy takes it by a rename. Default true.
+    pub spare: bool,
+}
+
+/// How much of what builds leave for each other is carried from release to release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuildCacheLimits {
+    /// All caches of a release together, in bytes; 0 to 1 TiB, and 0 turns it off. Default 2 GiB.
+    pub max_bytes: u64,
+}
+
 impl ServerSettings {
     /// Reads the file; `path` is for messages. The error names each thing that is wrong, its line, and what would be
     /// right.
@@ -65,8 +87,10 @@ impl ServerSettings {
             builds: Some(root.count("builds", 0, 1..=64)).filter(|&set| set > 0),
             public_url: read_public_url(&mut root),
             logs: LogLimits::read(root.section("logs")),
+            build_cache: BuildCacheLimits::read(root.section("build_cache")),
             keep_releases: root.count("keep_releases", 5, 1..=1000),
             keep_deploys: root.count("keep_deploys", 200, 1..=10_000),
+            store: StoreSettings::read(root.section("store")),
             webhook_retry: read_webhook_retry(&mut root),
             look_every: read_look_every(&mut root),
             authorized_keys: read_authorized_keys(&mut root),
@@ -101,6 +125,29 @@ impl LogLimits {
         let read = Self {
             max_bytes: section.number("max_bytes", 10 * MIB, 64 * KIB..=16 * GIB),
             files: section.count("files", 5, 1..=100),
+        };
+        section.finish();
+        read
+    }
+}
+
+impl StoreSettings {
+    fn read(mut section: Section<'_>) -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let read = Self {
+            max_bytes: section.number("max_bytes", 4 * GIB, 0..=1024 * GIB),
+            max_age: section.duration("max_age", 720 * HOUR, HOUR..=87_600 * HOUR),
+            spare: section.switch("spare", true),
+        };
+        section.finish();
+        read
+    }
+}
+
+impl BuildCacheLimits {
+    fn read(mut section: Section<'_>) -> Self {
+        let read = Self {
+            max_bytes: section.number("max_bytes", 2 * GIB, 0..=1024 * GIB),
         };
         section.finish();
         read

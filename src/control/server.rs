@@ -11,6 +11,7 @@ mod keys;
 mod logs;
 mod pusher;
 mod settings;
+mod store;
 
 use std::io;
 use std::sync::Arc;
@@ -60,6 +61,9 @@ fn routes(fleet: Arc<Fleet>, keyring: Arc<Keyring>) -> Router {
         )
         .route("/v1/apps/{app}/nginx", get(apps::nginx))
         .route("/v1/apps/{app}/releases", get(deploys::releases))
+        .route("/v1/apps/{app}/store", get(store::list))
+        .route("/v1/apps/{app}/store/verify", post(store::verify))
+        .route("/v1/apps/{app}/store/prune", post(store::prune))
         .route("/v1/apps/{app}/push", post(deploys::push))
         .route("/v1/apps/{app}/deploys", post(deploys::deploy))
         .route("/v1/apps/{app}/restart", post(deploys::restart))

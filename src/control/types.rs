@@ -1,6 +1,7 @@
 //! What travels over the control socket, as JSON.
 
 mod keys;
+mod store;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ pub use crate::deploy::settings::{
     AppSettings, ChangeSettings, ChangedSettings, LastDelivery, NewSecret, WebhookAt, WebhookStatus,
 };
 pub use keys::{AddKey, AuthorizedKeys, Greeting, KeyApp, KeyStatus, Keys, Repository};
+pub use store::{PruneStore, PrunedStore, StoreList, StoredTree, VerifiedTree};
 
 pub use crate::deploy::status::{AppState, AppStatus, DrainingStatus, InstanceStatus, LiveStatus};
 use crate::ids::{AppName, CommitId, DeployNumber, HostName, ReleaseNumber};

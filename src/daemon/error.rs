@@ -12,6 +12,9 @@ use crate::state::StateError;
 /// Why `serve` can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
+    /// The system has no thread to give.
+    #[error("start the thread that deletes old releases")]
+    Remover(#[source] io::Error),
     /// The directories don't suit sockets.
     #[error(transparent)]
     Path(#[from] PathError),

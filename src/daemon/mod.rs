@@ -24,13 +24,14 @@ use std::sync::Arc;
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use error::DaemonError;
 use listeners::addresses;
 use notice::Notice;
 pub use rescue::{had_apps, open_alone};
 
+use crate::build::{Remover, Toolbox};
 use crate::config::ServerSettings;
 use crate::control;
 use crate::deploy::environment;
@@ -85,6 +86,7 @@ pub async fn run(mut options: ServeOptions) -> Result<(), DaemonError> {
         reserve,
         settings_seen,
         listen_seen,
+        Remover::start().map_err(DaemonError::Remover)?,
     ));
     let wanted = wanted_listeners(&options, &site.settings.borrow(), &addresses(&passed));
     if wanted.is_empty() && !passed.is_empty() {
@@ -134,6 +136,7 @@ fn site(
     reserve: Arc<Reserve>,
     settings: watch::Receiver<Arc<ServerSettings>>,
     listen: watch::Receiver<Vec<SocketAddr>>,
+    remover: Remover,
 ) -> Site {
     let builds = settings.borrow().parallel_builds();
     Site {
@@ -146,7 +149,10 @@ fn site(
         settings,
         listen,
         routes: watch::Sender::default(),
+        toolbox: Toolbox::open(options.layout.home()),
         builds: Turns::new(builds),
+        making_ready: Semaphore::new(1),
+        remover: Arc::new(remover),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 /// What passes from the server's own environment: where programs and the home are, language, time zone, proxies and
 /// certificate stores. A pusher's environment never comes near: `serve` is not started by pushers.
@@ -26,6 +25,9 @@ const PASSED: &[&str] = &[
     "SSL_CERT_DIR",
 ];
 
+/// How the settings of package managers begin: a registry of the server's own, for instance.
+const MANAGERS: &[&str] = &["npm_config_", "pnpm_config_", "yarn_", "bun_config_"];
+
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Chooses from the server's environment. Values that are not UTF-8 are left out.
@@ -33,21 +35,15 @@ pub fn base(server: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<Stri
     let mut chosen: BTreeMap<String, String> = server
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| {
-            PASSED.contains(&name.as_str()) || name.to_ascii_lowercase().starts_with("npm_config_")
+            let lower = name.to_ascii_lowercase();
+            let settings = MANAGERS.iter().any(|prefix| lower.starts_with(prefix));
+            PASSED.contains(&name.as_str()) || settings
         })
         .collect();
     chosen
         .entry("PATH".to_owned())
         .or_insert_with(|| DEFAULT_PATH.to_owned());
     chosen
-}
-
-/// The program of this name along the `PATH` of an environment.
-pub fn find_program(name: &str, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
-    let path = environment.get("PATH")?;
-    std::env::split_paths(path)
-        .map(|dir| dir.join(name))
-        .find(|program| program.is_file())
 }
 
 #[cfg(test)]

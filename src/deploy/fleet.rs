@@ -4,6 +4,7 @@ pub(super) mod create;
 mod error;
 mod push;
 mod settings;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,6 +13,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub use create::{Created, Wanted};
 pub use error::FleetError;
 pub use push::{PushAnswer, Pushed};
+pub(in crate::deploy) use store::limits;
+pub use store::{Pruned, StoredTrees};
 
 use super::branch::BranchMove;
 use super::journal::Journal;

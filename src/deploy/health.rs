@@ -67,6 +67,7 @@ impl Probe {
     /// Asks until two passes in a row or the deadline.
     pub(super) async fn run(&self, socket: &Path) -> Result<Passed, Unwell> {
         let mut passes = 0;
+        let mut before = Unwell::Silent;
         loop {
             let asked = Instant::now();
             let pause = match self.ask(socket).await {
@@ -80,11 +81,14 @@ impl Probe {
                     }
                     BETWEEN_PASSES
                 }
+                // What was asked just before the deadline had no time for an answer.
+                Err(Unwell::Silent) if asked.elapsed() < self.interval => return Err(before),
                 Err(unwell) => {
                     passes = 0;
                     if Instant::now() + self.interval >= self.deadline {
                         return Err(unwell);
                     }
+                    before = unwell;
                     self.interval
                 }
             };

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::journal::Journal;
+use crate::build::Runtime;
 use crate::config::AppFiles;
 use crate::ids::{CommitId, GenerationNumber, ReleaseNumber};
 use crate::keep::{KeepEvent, Keeper, Watch};
@@ -80,6 +81,8 @@ pub(in crate::deploy) struct Startable {
     pub dir: PathBuf,
     /// What its author has set.
     pub files: AppFiles,
+    /// What its commands find.
+    pub runtime: Runtime,
 }
 
 /// A generation whose instances all listen.

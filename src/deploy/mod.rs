@@ -3,6 +3,7 @@
 //! ```text
 //!   fleet (all apps) ─► worker (one per app) ─► queue (pure)
 //!                                           ─► pipeline ─► launch     a deploy, phase by phase
+//!                                           ─► carried                build caches of the release before
 //!                                           ─► branch                 whether and when the branch is moved
 //!                                           ─► room                   whether the disk bears it
 //!                                           ─► trial                  whether a new version stays up
@@ -15,6 +16,7 @@
 
 pub mod branch;
 mod cancel;
+mod carried;
 pub mod environment;
 pub mod fleet;
 mod health;
@@ -32,6 +34,8 @@ pub mod site;
 mod stage;
 pub mod status;
 mod told;
+mod tools;
 mod trial;
 pub mod turns;
+mod upkeep;
 pub mod worker;

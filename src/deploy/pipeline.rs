@@ -6,6 +6,8 @@
 //!
 //! Up to the swap a deploy can fail or be given up, and everything that it has made is taken back; after it, it can't.
 
+mod install;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,23 +15,27 @@ use tokio::task::JoinHandle;
 
 use super::branch::{self, BranchMove, Moved};
 use super::cancel::Cancelled;
+use super::carried;
 use super::journal::Journal;
 use super::launch::{Live, NewlyLive, Ready, Replaced, Startable};
 use super::room;
 use super::site::Site;
 use super::stage::{Stage, broken};
+use super::tools;
 use super::turns::Turn;
+use super::upkeep::Trees;
 use crate::build::{
-    self, BuildRequest, Built, CheckoutError, InstallRequest, Limits, Line, Programs, StepFailure,
+    self, BuildRequest, Built, CheckoutError, Limits, Line, Listing, StepFailure, Toolchain,
 };
 use crate::git::Repo;
 use crate::ids::ReleaseNumber;
 use crate::paths::AppPaths;
 use crate::process::blocking;
 use crate::process::rig::kill_point;
-use crate::push::{PushOptions, Verbosity};
+use crate::push::PushOptions;
 use crate::report::{EventKind, Failure, Phase};
 use crate::state::{App, NewDeploy, Release};
+use crate::store::Store;
 use crate::time::Took;
 
 /// What a deploy is to do.
@@ -39,6 +45,8 @@ pub(super) struct Order {
     pub app: App,
     /// Its directories.
     pub paths: AppPaths,
+    /// Trees that its installs have made.
+    pub store: Arc<Store>,
     /// Where everything is told.
     pub journal: Arc<Journal>,
     /// What was asked for.
@@ -74,25 +82,33 @@ pub(super) enum Outcome {
 }
 
 /// Starts the deploy in a task of its own, which ends with an outcome whatever happens within.
-pub(super) fn spawn(site: Arc<Site>, order: Order, cancelled: Cancelled) -> JoinHandle<Outcome> {
+pub(super) fn spawn(
+    site: Arc<Site>,
+    order: Order,
+    cancelled: Cancelled,
+) -> JoinHandle<(Outcome, Trees)> {
     tokio::spawn(async move {
         let deploy = tokio::spawn(run(Stage::new(site, order, cancelled)));
         deploy.await.unwrap_or_else(|panic| {
             tracing::error!(%panic, "deploy task panicked");
-            Outcome::Failed(broken(Phase::Receive, &panic))
+            let failure = broken(Phase::Receive, &panic);
+            (Outcome::Failed(failure), Trees::None)
         })
     })
 }
 
-async fn run(mut stage: Stage) -> Outcome {
+async fn run(mut stage: Stage) -> (Outcome, Trees) {
+    // Until it has ended nothing is deleted beside it.
+    let _pause = stage.site.remover.pause();
     let prepared = prepare(&mut stage).await;
-    match swap(&mut stage, prepared).await {
+    let outcome = match swap(&mut stage, prepared).await {
         Ok((newly, moved)) => Outcome::Live(Box::new(newly), moved),
         Err(failure) => {
             stage.undo().await;
             Outcome::Failed(failure)
         }
-    }
+    };
+    (outcome, stage.take_trees())
 }
 
 /// From here on the deploy can't be given up any more.
@@ -134,6 +150,7 @@ async fn prepare(stage: &mut Stage) -> Result<Ready, Failure> {
         }
         Work::Build => {
             branch::still_free(stage, Phase::Receive).await?;
+            room::of_what_goes_anyway(stage).await;
             room::for_the_way_back(stage, Phase::Receive).await?;
             let built = build_release(stage).await?;
             room::for_the_way_back(stage, Phase::Start).await?;
@@ -205,14 +222,16 @@ async fn startable(stage: &Stage, release: &Release) -> Result<Startable, Failur
     let dir = stage.paths.release(release.number);
     let read = {
         let dir = dir.clone();
-        blocking(move || build::read_app_files(&dir)).await
+        blocking(move || build::read_built_files(&dir)).await
     };
     let files = read.map_err(StepFailure::from)?;
+    let runtime = tools::found_again(stage, &files, &dir).await?;
     Ok(Startable {
         release: release.number,
         commit: release.commit.clone(),
         dir,
         files,
+        runtime,
     })
 }
 
@@ -245,7 +264,10 @@ async fn turn_to_build(stage: &Stage) -> Turn {
 }
 
 /// A release directory with the commit's tree and nothing else.
-struct CheckedOut(Startable);
+struct CheckedOut {
+    startable: Startable,
+    listing: Listing,
+}
 
 impl CheckedOut {
     async fn make(stage: &mut Stage) -> Result<Self, Failure> {
@@ -281,50 +303,25 @@ impl CheckedOut {
             detail,
             took_ms: Took(began.elapsed()),
         });
-        Ok(Self(Startable {
-            release,
-            commit: stage.order.wanted.commit.clone(),
-            dir,
-            files,
-        }))
+        Ok(Self {
+            startable: Startable {
+                release,
+                commit: stage.order.wanted.commit.clone(),
+                dir,
+                files,
+                runtime: stage.site.toolbox.systems(&stage.site.environment),
+            },
+            listing: checkout.listing,
+        })
     }
 
-    async fn install(self, stage: &Stage) -> Result<Installed, Failure> {
-        let programs = programs(stage)?;
-        let npm_cache = stage.paths.npm_cache();
-        if stage.order.options.no_cache {
-            empty_cache(&npm_cache).await?;
-        }
-        let request = InstallRequest {
-            release: &self.0.dir,
-            npm_cache: &npm_cache,
-            verbose: stage.order.options.verbosity == Verbosity::Verbose,
-            env: &stage.site.environment,
-            programs: &programs,
-            omit: &self.0.files.config.install.omit,
-            limit: InstallRequest::LIMIT,
-        };
-        stage.tell(EventKind::Began {
-            phase: Phase::Install,
-            command: Some(request.words()),
-        });
-        let mut tell = |line| tell_line(stage, line);
-        let install = async { build::install(&request, &mut tell).await.map_err(shown) };
-        let installed = stage.unless_given_up(install).await?;
-        kill_point("install.done");
-        for text in installed.warnings {
-            stage.tell(EventKind::Warned { text });
-        }
-        let plural = if installed.packages == 1 { "" } else { "s" };
-        let detail = format!("{} package{plural}", installed.packages);
-        stage.tell(EventKind::Done {
-            phase: Phase::Install,
-            detail,
-            took_ms: Took(installed.took),
-        });
+    async fn install(self, stage: &mut Stage) -> Result<Installed, Failure> {
+        let (files, dir) = (&self.startable.files, &self.startable.dir);
+        let toolchain = tools::chosen(stage, files, dir).await?;
+        install::dependencies(stage, &self.startable, &toolchain, self.listing).await?;
         Ok(Installed {
-            startable: self.0,
-            programs,
+            startable: self.startable,
+            toolchain,
         })
     }
 }
@@ -332,27 +329,30 @@ impl CheckedOut {
 /// A release directory with the dependencies that the lockfile names.
 struct Installed {
     startable: Startable,
-    programs: Programs,
+    toolchain: Toolchain,
 }
 
 impl Installed {
     async fn build(self, stage: &Stage) -> Result<Startable, Failure> {
-        let npm_cache = stage.paths.npm_cache();
+        let caches = stage.paths.caches();
         let request = BuildRequest {
             release: &self.startable.dir,
-            npm_cache: &npm_cache,
+            caches: &caches,
+            mark: stage.paths.home(),
             env: &stage.site.environment,
-            programs: &self.programs,
+            toolchain: &self.toolchain,
             command: &self.startable.files.build_command(),
             limit: self.startable.files.config.build.timeout,
         };
         let Some(words) = request.words() else {
-            return Ok(self.startable);
+            return self.built(stage).await;
         };
         stage.tell(EventKind::Began {
             phase: Phase::Build,
             command: Some(words.clone()),
         });
+        let caches = &self.startable.files.config.build.cache;
+        carried::bring(stage, &self.startable.dir, caches).await?;
         let mut tell = |line| tell_line(stage, line);
         let build = async { build::build(&request, &mut tell).await.map_err(shown) };
         match stage.unless_given_up(build).await? {
@@ -366,20 +366,16 @@ impl Installed {
                 });
             }
         }
-        Ok(self.startable)
+        self.built(stage).await
     }
-}
 
-fn programs(stage: &Stage) -> Result<Programs, Failure> {
-    Ok(Programs::find(&stage.site.path()).map_err(StepFailure::from)?)
-}
-
-/// `-o no-cache`: nothing that an earlier deploy has left is used.
-async fn empty_cache(npm_cache: &std::path::Path) -> Result<(), Failure> {
-    let path = npm_cache.to_owned();
-    match blocking(move || build::remove_release(&path)).await {
-        Ok(()) => Ok(()),
-        Err(error) => Err(broken(Phase::Install, &error)),
+    /// What starts it finds what has built it, now and later.
+    async fn built(self, stage: &Stage) -> Result<Startable, Failure> {
+        tools::record(&self.startable.dir, &self.toolchain).await?;
+        Ok(Startable {
+            runtime: self.toolchain.runtime(&stage.site.path()),
+            ..self.startable
+        })
     }
 }
 

@@ -18,12 +18,13 @@ use super::launch::{Live, Replaced};
 use super::retire::Ended;
 use super::site::Site;
 use super::trial::Unfinished;
-use crate::build;
+use crate::build::{self, Aside, Remover};
 use crate::ids::{GenerationNumber, ReleaseNumber};
 use crate::paths::AppPaths;
 use crate::process::blocking;
 use crate::slot;
 use crate::state::App;
+use crate::store::Store;
 
 pub(super) use plan::Held;
 pub(super) use prune::prune;
@@ -49,6 +50,7 @@ pub(super) struct Found {
 pub(super) async fn recover(site: &Arc<Site>, app: &App) -> Result<Found, FleetError> {
     let paths = site.layout.app(&app.name);
     end_strays(app, &paths).await;
+    sweep_store(app, &paths).await;
     let found = look_and_act(site, app, &paths, plan::at_start).await?;
     untold::tell(site, &app.name, &paths, site.urls(&app.hosts)).await;
     Ok(found)
@@ -78,18 +80,31 @@ async fn look_and_act(
         keepers: &keepers,
     };
     let found = hand.carry_out(&plan).await;
-    let paths = paths.clone();
-    blocking(move || sweep_names(&paths)).await;
+    let (paths, remover) = (paths.clone(), Arc::clone(&site.remover));
+    blocking(move || {
+        sweep_names(&paths);
+        remove_trash(&remover, &paths);
+    })
+    .await;
     if !found.mended.is_empty() {
         tracing::warn!(app = %app.name, "mended: {}", found.mended.join("; "));
     }
     Ok(found)
 }
 
+/// Nothing is stored or laid out yet: what does so was cut off.
+async fn sweep_store(app: &App, paths: &AppPaths) {
+    let store = Store::at(paths.store());
+    if let Err(error) = blocking(move || store.sweep()).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(app = %app.name, error, "what was cut off of stored trees can't be removed");
+    }
+}
+
 /// Nothing is installed or built yet: what does so was left by a server that was killed, and would write into
 /// releases that are about to be removed.
 async fn end_strays(app: &App, paths: &AppPaths) {
-    match build::end_strays(&paths.npm_cache()).await {
+    match build::end_strays(paths.home()).await {
         Ok(0) => {}
         Ok(count) => {
             tracing::warn!(app = %app.name, count, "processes of a build that was cut off were ended");
@@ -105,6 +120,17 @@ pub(super) fn clear_away(paths: &AppPaths, number: GenerationNumber) {
     let removed = slot::remove_generation(paths, number).and_then(|()| slot::sweep(paths));
     if let Err(error) = removed {
         tracing::warn!(%number, error = &error as &dyn std::error::Error, "generation can't be cleared away");
+    }
+}
+
+/// What was put aside, by a server that has ended since or without success, is deleted in its time.
+fn remove_trash(remover: &Remover, paths: &AppPaths) {
+    let dirs = paths.removed_from();
+    for aside in dirs.iter().flat_map(|dir| Aside::all_in(dir)) {
+        if let Err(error) = remover.take(aside) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(home = %paths.home().display(), error, "what is left of an old release can't be deleted");
+        }
     }
 }
 

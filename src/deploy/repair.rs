@@ -94,6 +94,11 @@ pub enum Fault {
         /// The file.
         path: PathBuf,
     },
+    /// Something that was put aside long ago, and is not deleted.
+    Trash {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A damaged database that was kept aside.
     Kept {
         /// The file.
@@ -112,7 +117,10 @@ impl Fault {
             Self::Lock { .. } => "locks",
             Self::Release { .. } => "releases",
             Self::Branch { .. } => "branch",
-            Self::Unknown { .. } | Self::Inhabited { .. } | Self::Leftover { .. } => "files",
+            Self::Unknown { .. }
+            | Self::Inhabited { .. }
+            | Self::Leftover { .. }
+            | Self::Trash { .. } => "files",
             Self::Mode { .. } => "modes",
             Self::Kept { .. } => "database",
         }
@@ -163,6 +171,10 @@ impl Fault {
             Self::Leftover { path } => {
                 format!("{} was left by somebody who was killed", path.display())
             }
+            Self::Trash { path } => format!(
+                "{} is to be deleted, and has not been for a while: a deploy has gone on all the time, or it can't be (the server's log says why)",
+                path.display()
+            ),
             Self::Kept { path, told } => {
                 let first = told
                     .lines()
@@ -181,6 +193,7 @@ impl Fault {
             }
             Self::Repository { .. } => "makes an empty one with its hooks; push again to fill it",
             Self::Lock { .. } | Self::Leftover { .. } => "removes it",
+            Self::Trash { .. } => "deletes it now",
             Self::Release { .. } => "forgets the release, which can't be started any more",
             Self::Branch { .. } => {
                 "leads the branch to the live commit, and keeps what it names as a branch `aside-…`"
@@ -205,7 +218,8 @@ impl Fault {
             | Self::Branch { .. }
             | Self::Unknown { .. }
             | Self::Mode { .. }
-            | Self::Leftover { .. } => "",
+            | Self::Leftover { .. }
+            | Self::Trash { .. } => "",
         }
     }
 }

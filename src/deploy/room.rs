@@ -20,6 +20,25 @@ pub(super) async fn for_the_way_back(stage: &Stage, phase: Phase) -> Result<(), 
     }
 }
 
+/// On a disk that is nearly full, what waits to be deleted goes before anything new comes.
+pub(super) async fn of_what_goes_anyway(stage: &Stage) {
+    let remover = Arc::clone(&stage.site.remover);
+    blocking(move || remover.make_room()).await;
+}
+
+/// Before an install on a disk that is nearly full: what is stored of others, which this install has no use for, goes.
+pub(super) async fn of_stored_trees(stage: &Stage) {
+    let (remover, store) = (
+        Arc::clone(&stage.site.remover),
+        Arc::clone(&stage.order.store),
+    );
+    let given = blocking(move || store.give_way(|path| remover.is_nearly_full(path))).await;
+    if let Err(error) = given {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(app = %stage.app(), error, "stored trees can't be removed");
+    }
+}
+
 /// Makes what is missing of the reserve, where there is room again. Trouble is told in the log.
 pub(super) async fn keep_back(site: &Arc<Site>) {
     match restored(site).await {

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::turns::Turns;
+use crate::build::{Remover, Toolbox};
 use crate::config::ServerSettings;
 use crate::ids::{AppName, GenerationNumber, HostName};
 use crate::paths::Layout;
@@ -47,8 +48,14 @@ pub struct Site {
     pub routes: watch::Sender<BTreeMap<AppName, AppRoute>>,
     /// What waits to be told to webhooks.
     pub outbox: Outbox,
+    /// The nodes and package managers of this server.
+    pub toolbox: Toolbox,
     /// How many deploys may check out, install and build at once.
     pub builds: Arc<Turns>,
+    /// Who makes a tree ready in the background holds it: one at a time, so that no others lack threads.
+    pub making_ready: Semaphore,
+    /// What nobody needs any more goes in the background.
+    pub remover: Arc<Remover>,
 }
 
 impl Site {

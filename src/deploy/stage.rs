@@ -1,5 +1,6 @@
 //! What the phases of one deploy share: where they are told, and what must be taken back if one of them fails.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::pipeline::Order;
 use super::recovery;
 use super::retire::end_orphans;
 use super::site::Site;
+use super::upkeep::Trees;
 use crate::build;
 use crate::ids::{AppName, GenerationNumber, ReleaseNumber};
 use crate::keep::{Keeper, Spec};
@@ -19,6 +21,7 @@ use crate::paths::AppPaths;
 use crate::process::blocking;
 use crate::process::rig::kill_point;
 use crate::report::{EventKind, Failure, Phase, with_causes};
+use crate::store::{EntryId, Pending, Store};
 
 /// How long a keeper that was about to end by itself may take for it.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -30,6 +33,7 @@ pub(super) struct Stage {
     pub(super) order: Order,
     cancelled: Cancelled,
     traces: Traces,
+    trees: Trees,
 }
 
 /// What the deploy has made so far.
@@ -48,7 +52,22 @@ impl Stage {
             order,
             cancelled,
             traces: Traces::default(),
+            trees: Trees::default(),
         }
+    }
+
+    /// Remembers which stored tree was laid out.
+    pub(super) fn used_tree(&mut self, id: EntryId) {
+        self.trees = Trees::Used(id);
+    }
+
+    /// Remembers the tree that the install has made, until the deploy has ended.
+    pub(super) fn made_tree(&mut self, tree: Pending) {
+        self.trees = Trees::Made(Box::new(tree));
+    }
+
+    pub(super) fn take_trees(&mut self) -> Trees {
+        std::mem::take(&mut self.trees)
     }
 
     /// Waits for what takes its time, unless the deploy is given up meanwhile. Only for work that ends with its future:
@@ -63,6 +82,11 @@ impl Stage {
             why = cancelled.wished() => Err(self.failure_of(&why)),
             done = work => done,
         }
+    }
+
+    /// Whether the deploy has been given up, for work that looks for itself.
+    pub(super) fn cancelled(&self) -> Cancelled {
+        self.cancelled.clone()
     }
 
     /// Fails if the deploy has been given up.
@@ -187,7 +211,7 @@ impl Stage {
 
     /// Ends what an install or a build has started and its own group does not hold.
     pub(super) async fn end_build(&self) {
-        match build::end_strays(&self.paths.npm_cache()).await {
+        match build::end_strays(self.paths.home()).await {
             Ok(0) => {}
             Ok(count) => {
                 tracing::warn!(app = %self.app(), count, "processes of the build had left its group and were ended");
@@ -216,8 +240,13 @@ impl Stage {
             self.site.database.clone(),
         );
         let staging = self.paths.staging(self.journal().deploy());
+        let remover = Arc::clone(&self.site.remover);
+        let store = Arc::clone(&self.order.store);
+        let mut trees = self.take_trees();
         self.end_build().await;
-        blocking(move || {
+        self.trees = blocking(move || {
+            // It needs the release.
+            trees.write();
             if let Some(generation) = traces.generation {
                 recovery::clear_away(&paths, generation);
                 log(
@@ -231,19 +260,31 @@ impl Stage {
                 match database.remove_release(&app, release) {
                     Ok(()) => {
                         kill_point("undo.release_forgotten");
-                        let removed = build::remove_release(&paths.release(release));
+                        give_back(&store, trees.used(), &paths.release(release));
+                        let removed = remover.remove(&paths.release(release));
                         log(removed, "release can't be removed");
                     }
                     error => log(error, "release can't be forgotten"),
                 }
             }
             log(
-                build::remove_release(&staging),
+                remover.remove(&staging),
                 "staging directory can't be removed",
             );
+            trees
         })
         .await;
     }
+}
+
+/// The tree that a failed deploy has used is of use again, as far as it is still what it was.
+fn give_back(store: &Store, used: Option<EntryId>, release: &Path) {
+    let given = match used.map(|id| store.open(id)) {
+        Some(Ok(Some(entry))) => store.donate(&entry, release),
+        Some(Err(error)) => Err(error),
+        Some(Ok(None)) | None => Ok(()),
+    };
+    log(given, "stored tree can't be taken back");
 }
 
 /// Stops a keeper and waits for its end, which its own limits bound.

@@ -38,6 +38,9 @@ pub struct AppStatus {
     pub draining: Vec<DrainingStatus>,
     /// The deploy that runs.
     pub deploying: Option<DeployNumber>,
+    /// How many directories that nobody needs any more are yet to be deleted.
+    #[serde(default)]
+    pub removing: usize,
     /// The socket that always leads to the app.
     pub socket: PathBuf,
     /// Where the front serves it.

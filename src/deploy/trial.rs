@@ -202,7 +202,7 @@ pub(super) async fn unfinished(
     deploy: DeployNumber,
 ) -> Result<Option<Unfinished>, StateError> {
     let dir = paths.release(live.release);
-    let Ok(files) = blocking(move || build::read_app_files(&dir)).await else {
+    let Ok(files) = blocking(move || build::read_built_files(&dir)).await else {
         return Ok(None);
     };
     let Some(left) = left_of(files.config.watch, live.since, now()) else {

@@ -39,6 +39,7 @@ use super::site::{AppRoute, Site};
 use super::stage::{gone, stop_keeper};
 use super::status::AppStatus;
 use super::trial::{self, Trial};
+use super::upkeep::Trees;
 use crate::ids::{AppName, CommitId, DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::paths::AppPaths;
 use crate::process::blocking;
@@ -46,6 +47,7 @@ use crate::push::PushOptions;
 use crate::report::{EventKind, Failure};
 use crate::slot;
 use crate::state::{App, DeployState, NewDeploy, Release, StateError};
+use crate::store::Store;
 
 /// How soon a lost generation is started again after a fresh start that failed; doubled each time, up to a minute.
 const REVIVE_AFTER: Duration = Duration::from_secs(2);
@@ -68,7 +70,7 @@ pub(super) enum Message {
     /// The app's host names or its number of instances have changed.
     Changed(App),
     /// The deploy task has ended.
-    Ended(DeployNumber, Box<Outcome>),
+    Ended(DeployNumber, Box<(Outcome, Trees)>),
     /// A keeper is gone.
     KeeperGone(GenerationNumber),
     /// What a keeper had left is cleared away.
@@ -108,6 +110,7 @@ pub(super) struct Worker {
     site: Arc<Site>,
     app: App,
     paths: AppPaths,
+    store: Arc<Store>,
     queue: Queue,
     running: Option<Running>,
     waiting: Option<Ticket>,
@@ -135,8 +138,11 @@ impl Worker {
     /// Starts the worker of an app, with what has been found running.
     fn start(site: Arc<Site>, app: App, found: Found) -> Handle {
         let (sender, inbox) = mpsc::unbounded_channel();
+        let paths = site.layout.app(&app.name);
+        let store = Arc::new(Store::at(paths.store()));
         let mut worker = Self {
-            paths: site.layout.app(&app.name),
+            store: Arc::clone(&store),
+            paths,
             site,
             app,
             queue: Queue::default(),
@@ -168,7 +174,10 @@ impl Worker {
             let _ = sender.send(Message::Revive); // the worker is about to receive it
         }
         tokio::spawn(worker.run());
-        Handle { inbox: sender }
+        Handle {
+            inbox: sender,
+            store,
+        }
     }
 
     async fn run(mut self) {
@@ -193,7 +202,10 @@ impl Worker {
                     self.app = app;
                     self.publish_route();
                 }
-                Message::Ended(number, outcome) => self.ended(number, *outcome).await,
+                Message::Ended(number, ended) => {
+                    let (outcome, trees) = *ended;
+                    self.ended(number, outcome, trees).await;
+                }
                 Message::KeeperGone(generation) => self.keeper_gone(generation).await,
                 Message::Buried(generation) => {
                     self.burying.remove(&generation);

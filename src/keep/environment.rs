@@ -23,6 +23,9 @@ pub(super) const SPARE_LISTENER_FDS: std::ops::RangeInclusive<i32> = 104..=111;
 /// an instance could give a message to one of them only, so each connects to `app.sock` instead.
 pub(super) const OUTPUT_FDS: [i32; 2] = [102, 103];
 
+/// The name in a release under which the app's processes reach the compile cache: see the preload.
+const COMPILE_CACHE_LINK: &str = ".handover-compile-cache";
+
 /// The variables of one instance.
 pub(super) fn of_instance(
     spec: &Spec,
@@ -46,6 +49,11 @@ pub(super) fn of_instance(
         ("HANDOVER_INSTANCE", index.to_string()),
     ];
     env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    if let Some(cache) = &spec.compile_cache {
+        let link = spec.release_dir.join(COMPILE_CACHE_LINK);
+        env.insert("HANDOVER_COMPILE_CACHE".into(), text(cache));
+        env.insert("HANDOVER_COMPILE_CACHE_LINK".into(), text(&link));
+    }
     if spec.preload {
         let options = with_preload(env.get("NODE_OPTIONS"), &paths.preload());
         env.insert("NODE_OPTIONS".into(), options);

@@ -31,6 +31,9 @@ pub struct Spec {
     pub env: BTreeMap<String, String>,
     /// Whether node loads handover's preload.
     pub preload: bool,
+    /// Where node keeps what it has compiled, for the starts that follow; nothing, where it is not to.
+    #[serde(default)]
+    pub compile_cache: Option<PathBuf>,
     /// The generation's socket, bound by the keeper.
     pub socket: PathBuf,
     /// The socket's permissions, such as `0o660`.

@@ -4,8 +4,11 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use handover::build::{CheckoutError, Limits, StepFailure, remove_release, sweep, sync_release};
+use handover::build::{Aside, CheckoutError, Limits, StepFailure, put_aside, sync_release};
+use handover::process::delete::delete_now;
 use handover::report::Phase;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, mkdirat};
 use proptest::prelude::*;
 
 use crate::trees::{Entry, Place, entry, names_in};
@@ -328,21 +331,49 @@ fn a_removed_release_is_gone_and_what_its_symlinks_name_is_not() {
     fs::write(place.path("kept/file"), "x").unwrap();
     symlink(place.path("kept"), release.join("deep/link")).unwrap();
     fs::set_permissions(release.join("deep"), fs::Permissions::from_mode(0o555)).unwrap();
-    remove_release(&release).unwrap();
+    delete_now(&release).unwrap();
     assert_eq!(names_in(&place.path("releases")), [] as [String; 0]);
     assert!(place.path("kept/file").exists());
-    // Again is fine.
-    remove_release(&release).unwrap();
+    // Again is fine, and so is a file.
+    delete_now(&release).unwrap();
+    delete_now(&place.path("kept/file")).unwrap();
+    assert!(!place.path("kept/file").exists());
 }
 
 #[test]
-fn a_sweep_takes_what_was_left_and_nothing_else() {
+fn directories_that_are_deeper_than_any_path_are_deleted() {
+    let place = Place::new();
+    let top = place.path("deep");
+    fs::create_dir(&top).unwrap();
+    let mut dir = std::os::fd::OwnedFd::from(fs::File::open(&top).unwrap());
+    for _ in 0..300 {
+        let (mode, name) = (Mode::S_IRWXU, "twenty-letters-long!");
+        mkdirat(&dir, name, mode).unwrap();
+        dir = openat(&dir, name, OFlag::O_DIRECTORY, Mode::empty()).unwrap();
+        openat(&dir, "file", OFlag::O_CREAT | OFlag::O_WRONLY, mode).unwrap();
+    }
+    delete_now(&top).unwrap();
+    assert!(!top.exists());
+}
+
+#[test]
+fn what_is_put_aside_has_another_name_and_nothing_else_is_taken_for_it() {
     let place = Place::new();
     let releases = place.path("releases");
-    assert_eq!(sweep(&releases).unwrap(), 0);
-    for name in ["1", "2", ".staging-7/a", ".trash-3-0/b"] {
+    for name in ["1", "2", ".staging-7/a", ".trash-2-0/b"] {
         fs::create_dir_all(releases.join(name)).unwrap();
     }
-    assert_eq!(sweep(&releases).unwrap(), 2);
-    assert_eq!(names_in(&releases), ["1", "2"]);
+    let aside = put_aside(&releases.join("2")).unwrap().unwrap();
+    assert_eq!(put_aside(&releases.join("2")).unwrap(), None);
+    assert_eq!(aside.path(), releases.join(".trash-2-1"));
+    let mut all: Vec<_> = Aside::all_in(&releases)
+        .iter()
+        .map(|aside| aside.path().to_owned())
+        .collect();
+    all.sort();
+    assert_eq!(
+        all,
+        [releases.join(".trash-2-0"), releases.join(".trash-2-1")]
+    );
+    assert_eq!(Aside::all_in(&place.path("missing")), []);
 }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use handover::build::{InstallRequest, Installed, Line, Programs, StepFailure, install};
-use handover::config::Omit;
+use handover::build::{
+    Ask, InstallRequest, Installed, Line, StepFailure, Toolbox, Toolchain, install,
+};
+use handover::config::{Manager, NodeWishes, Omit};
 use handover::report::{Phase, Stream};
 use tempfile::TempDir;
 
@@ -15,14 +17,14 @@ use tempfile::TempDir;
 pub(crate) struct App {
     pub(crate) dir: TempDir,
     pub(crate) env: BTreeMap<String, String>,
-    pub(crate) programs: Programs,
+    pub(crate) toolchain: Toolchain,
+    pub(crate) manager: Manager,
 }
 
 impl App {
     pub(crate) fn new(package: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = std::env::var("PATH").unwrap();
-        let programs = Programs::find(&path).unwrap();
         let home = dir.path().join("home");
         fs::create_dir(&home).unwrap();
         let env = [
@@ -33,9 +35,12 @@ impl App {
             ("npm_config_fetch_retries", "0"),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let env = BTreeMap::from(env);
+        let manager = Manager::default();
         let app = Self {
-            env: env.into(),
-            programs,
+            toolchain: systems_tools(dir.path(), &env).unwrap(),
+            manager,
+            env,
             dir,
         };
         fs::create_dir(app.release()).unwrap();
@@ -47,8 +52,8 @@ impl App {
         self.dir.path().join("release")
     }
 
-    pub(crate) fn cache(&self) -> PathBuf {
-        self.dir.path().join("cache/npm")
+    pub(crate) fn caches(&self) -> PathBuf {
+        self.dir.path().join("cache")
     }
 
     pub(crate) fn write(&self, name: &str, content: &str) {
@@ -81,9 +86,11 @@ impl App {
     fn request(&self) -> InstallRequest<'_> {
         InstallRequest {
             release: Box::leak(Box::new(self.release())),
-            npm_cache: Box::leak(Box::new(self.cache())),
+            caches: Box::leak(Box::new(self.caches())),
+            mark: self.dir.path(),
             env: &self.env,
-            programs: &self.programs,
+            toolchain: &self.toolchain,
+            manager: &self.manager,
             omit: &[],
             verbose: false,
             limit: InstallRequest::LIMIT,
@@ -102,6 +109,23 @@ impl App {
         assert!(failure.last_lines.len() <= 30);
         failure
     }
+}
+
+/// npm and the node of this machine.
+fn systems_tools(home: &Path, env: &BTreeMap<String, String>) -> Result<Toolchain, StepFailure> {
+    let (node, manager) = (NodeWishes::default(), Manager::default());
+    let ask = Ask {
+        node: &node,
+        manager: &manager,
+        release: home,
+        env,
+        mark: home,
+        afresh: false,
+        limit: InstallRequest::LIMIT,
+    };
+    block_on(Toolbox::open(home).choose(&ask, &mut |event| {
+        panic!("nothing is to be told: {event:?}")
+    }))
 }
 
 fn run_install(request: &InstallRequest<'_>) -> (Result<Installed, StepFailure>, Vec<Line>) {
@@ -160,7 +184,7 @@ fn dependencies_are_installed_and_counted_and_npms_words_given_out() {
             .any(|line| line.text.starts_with("added 2 packages") && line.stream == Stream::Out),
         "{lines:?}"
     );
-    assert!(app.cache().exists());
+    assert!(app.caches().join("npm").exists());
 }
 
 #[test]
@@ -309,7 +333,8 @@ fn an_altered_package_is_not_installed() {
 fn missing_programs_are_told_with_where_they_were_looked_for() {
     let empty = tempfile::tempdir().unwrap();
     let path = format!("relative:{}", empty.path().display());
-    let failure = StepFailure::from(Programs::find(&path).unwrap_err());
+    let env = BTreeMap::from([("PATH".to_owned(), path.clone())]);
+    let failure = systems_tools(empty.path(), &env).unwrap_err();
     assert_eq!(
         failure.cause,
         format!("there is no `node` on the server (PATH is `{path}`)")

@@ -42,9 +42,6 @@ fn a_complete_app_is_read() {
 
 #[test]
 fn what_is_missing_is_told_with_how_to_make_it() {
-    let yarn = [("package.json", "{}"), ("yarn.lock", "")];
-    let pnpm = [("package.json", "{}"), ("pnpm-lock.yaml", "")];
-    let bun = [("package.json", "{}"), ("bun.lock", "")];
     for (files, cause, hint) in [
         (
             &[][..],
@@ -57,19 +54,51 @@ fn what_is_missing_is_told_with_how_to_make_it() {
             "run `npm install`, commit package-lock.json",
         ),
         (
-            &yarn,
-            "there is no package-lock.json, only yarn.lock",
-            "only npm is supported yet, not yarn: `npm install --package-lock-only`",
+            &[("package.json", r#"{"packageManager": "pnpm@9.1.0"}"#)],
+            "there is no pnpm-lock.yaml",
+            "run `pnpm install`, commit pnpm-lock.yaml",
         ),
         (
-            &pnpm,
-            "there is no package-lock.json, only pnpm-lock.yaml",
-            "not pnpm",
+            &[("package.json", "{}"), ("yarn.lock", "")],
+            "yarn.lock: this is not a lockfile: it is empty; make it anew with `yarn install`",
+            "correct it",
         ),
         (
-            &bun,
-            "there is no package-lock.json, only bun.lock",
-            "not bun",
+            &[
+                ("package.json", "{}"),
+                ("pnpm-lock.yaml", "lockfileVersion: '9.0'\n<<<<<<< HEAD\n"),
+            ],
+            "pnpm-lock.yaml:2: a merge conflict was left in the file; resolve it with `pnpm install`",
+            "correct it",
+        ),
+        (
+            &[
+                ("package.json", "{}"),
+                ("package-lock.json", LOCK),
+                ("yarn.lock", ""),
+            ],
+            "there are two lockfiles, package-lock.json and yarn.lock",
+            "keep the one of the package manager that you use, and delete the other: `git rm package-lock.json` or `git rm yarn.lock`",
+        ),
+        (
+            &[
+                ("package.json", r#"{"packageManager": "pnpm@9.1.0"}"#),
+                ("package-lock.json", LOCK),
+                ("pnpm-lock.yaml", "lockfileVersion: '9.0'"),
+            ],
+            "there are two lockfiles, package-lock.json and pnpm-lock.yaml",
+            "packageManager of package.json does not mean package-lock.json: `git rm package-lock.json`",
+        ),
+        (
+            &[
+                (
+                    "package.json",
+                    r#"{"packageManager": "yarn@4.1.0+sha224.x"}"#,
+                ),
+                ("yarn.lock", "# yarn lockfile v1\n"),
+            ],
+            "yarn.lock is of yarn 1, but packageManager of package.json says `yarn@4.1.0+sha224.x`",
+            "if the app is installed with yarn 1, correct packageManager",
         ),
     ] {
         let app = app(files);

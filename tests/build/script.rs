@@ -15,12 +15,13 @@ fn run(
     command: &BuildCommand,
     on_line: &mut (dyn FnMut(Line) + Send),
 ) -> Result<Built, StepFailure> {
-    let (release, cache) = (app.release(), app.cache());
+    let (release, cache) = (app.release(), app.caches());
     let request = BuildRequest {
         release: &release,
-        npm_cache: &cache,
+        caches: &cache,
+        mark: app.dir.path(),
         env: &app.env,
-        programs: &app.programs,
+        toolchain: &app.toolchain,
         command,
         limit: Duration::from_secs(60),
     };
@@ -170,15 +171,16 @@ fn a_process_that_a_build_leaves_behind_does_not_hold_it_up() {
 #[test]
 fn a_build_that_takes_too_long_is_stopped_with_all_its_processes() {
     let app = App::new("{}");
-    let (release, cache) = (app.release(), app.cache());
+    let (release, cache) = (app.release(), app.caches());
     // Neither of them hears SIGTERM.
     let script = "trap '' TERM; sleep 600 & echo $$ $!; wait; sleep 600";
     let command = BuildCommand::Shell(script.into());
     let request = BuildRequest {
         release: &release,
-        npm_cache: &cache,
+        caches: &cache,
+        mark: app.dir.path(),
         env: &app.env,
-        programs: &app.programs,
+        toolchain: &app.toolchain,
         command: &command,
         limit: Duration::from_secs(1),
     };
@@ -198,13 +200,14 @@ fn a_build_that_takes_too_long_is_stopped_with_all_its_processes() {
 #[test]
 fn a_build_that_prints_without_end_is_stopped_at_its_limit() {
     let app = App::new("{}");
-    let (release, cache) = (app.release(), app.cache());
+    let (release, cache) = (app.release(), app.caches());
     let command = BuildCommand::Shell("yes a line".into());
     let request = BuildRequest {
         release: &release,
-        npm_cache: &cache,
+        caches: &cache,
+        mark: app.dir.path(),
         env: &app.env,
-        programs: &app.programs,
+        toolchain: &app.toolchain,
         command: &command,
         limit: Duration::from_millis(300),
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use handover::config::{Accept, AppConfig, Omit};
+use handover::config::{Accept, AppConfig, CachePath, Omit};
 
 use crate::{app, refusal};
 
@@ -12,7 +12,7 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config, AppConfig::default());
     assert_eq!(config.web.command, None);
     assert_eq!(config.web.instances, 1);
-    assert!(config.web.preload);
+    assert!(config.web.preload && config.web.compile_cache);
     assert_eq!(config.health.path, "/");
     assert_eq!(config.health.accept, Accept::Below500);
     assert_eq!(config.health.timeout, Duration::from_secs(60));
@@ -21,6 +21,8 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config.drain.stop_timeout, Duration::from_secs(10));
     assert_eq!(config.install.omit, []);
     assert_eq!(config.build.timeout, Duration::from_secs(900));
+    assert_eq!(config.build.cache, CachePath::defaults());
+    assert_eq!(config.build.cache[0].to_string(), ".next/cache");
     assert_eq!(config.watch, Duration::from_secs(30));
 }
 
@@ -31,6 +33,7 @@ fn every_key_can_be_set() {
 command = " node server.js "
 instances = 0x04
 preload = false
+compile_cache = false
 [health]
 path = "/healthz?deep=1"
 timeout = "30m"
@@ -43,18 +46,27 @@ omit = ["dev", "optional"]
 [build]
 command = "make"
 timeout = "1h30m"
+cache = ["./packages/web/.next/cache/"]
 [watch]
 for = "0s"
 "#)
     .unwrap();
     assert_eq!(config.web.command.as_deref(), Some("node server.js"));
     assert_eq!(config.web.instances, 4);
-    assert!(!config.web.preload);
+    assert!(!config.web.preload && !config.web.compile_cache);
     assert_eq!(config.health.path, "/healthz?deep=1");
     assert_eq!(config.health.accept, Accept::SuccessOrRedirect);
     assert_eq!(config.drain.timeout, Duration::ZERO);
     assert_eq!(config.install.omit, [Omit::Dev, Omit::Optional]);
     assert_eq!(config.build.timeout, Duration::from_secs(5400));
+    let caches: Vec<_> = config
+        .build
+        .cache
+        .iter()
+        .map(CachePath::to_string)
+        .collect();
+    assert_eq!(caches, ["packages/web/.next/cache"]);
+    assert_eq!(app("[build]\ncache = []").unwrap().build.cache, []);
     assert_eq!(config.watch, Duration::ZERO);
 }
 
@@ -116,6 +128,14 @@ fn a_wrong_value_is_told_with_its_line_and_what_would_be_right() {
         (
             "[install]\nomit = [\"dev\", \"dev\"]",
             "handover.toml:2: `install.omit`: this is in the list twice",
+        ),
+        (
+            "[build]\ncache = [\".vite\", \"../.vite\"]",
+            "handover.toml:2: `build.cache`: `../.vite` leads out of the app; write a directory of the app such as \".next/cache\"",
+        ),
+        (
+            "[build]\ncache = [\".vite\", \"./.vite/\"]",
+            "handover.toml:2: `build.cache`: this is in the list twice",
         ),
         (
             "web = 3",

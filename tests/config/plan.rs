@@ -135,7 +135,7 @@ fn npm_itself_runs_a_start_script_that_has_company() {
             package: &package,
             ..NOTHING
         };
-        assert_eq!(app.source(), ("npm start".into(), WebFrom::NpmStart));
+        assert_eq!(app.source(), ("npm start".into(), WebFrom::ManagerStart));
         assert_eq!(app.web().unwrap().env.len(), 1, "npm sets its own");
     }
 }
@@ -156,4 +156,65 @@ fn the_build_is_what_is_set_or_the_script_or_nothing() {
         BuildCommand::Shell("make".into())
     );
     assert_eq!(NOTHING.files().build_command(), BuildCommand::Nothing);
+}
+
+/// With another package manager than npm.
+fn managed(
+    file: &'static str,
+    lockfile: &str,
+    yarnrc: &str,
+    package: &str,
+    procfile: &str,
+) -> (String, WebFrom) {
+    let app = App {
+        procfile,
+        package,
+        ..NOTHING
+    };
+    let mut files = app.files();
+    let manager = handover::config::check_lockfile(file, lockfile.as_bytes()).unwrap();
+    files.manager = manager.with_yarnrc(Some(yarnrc.as_bytes()));
+    let web = files.web_command(&Place {
+        release: Path::new("/r/7"),
+        path: "/usr/bin:/bin",
+        node: None,
+    });
+    let web = web.unwrap();
+    (web.shell, web.from)
+}
+
+#[test]
+fn each_package_manager_starts_what_it_must() {
+    const AROUND: &str = r#"{"scripts": {"start": "node app.js", "prestart": "node before.js"}}"#;
+    const PNPM: &str = "lockfileVersion: '9.0'";
+    const YARN: &str = "__metadata:\n  version: 8\n";
+    let script = ("node app.js".to_owned(), WebFrom::StartScript);
+    let by = |words: &str| (words.to_owned(), WebFrom::ManagerStart);
+    assert_eq!(managed("pnpm-lock.yaml", PNPM, "", START, ""), script);
+    assert_eq!(
+        managed("pnpm-lock.yaml", PNPM, "", START, "web: pnpm start"),
+        script
+    );
+    assert_eq!(
+        managed("pnpm-lock.yaml", PNPM, "", AROUND, ""),
+        by("pnpm run start")
+    );
+    assert_eq!(
+        managed("pnpm-lock.yaml", PNPM, "", START, "web: yarn start").0,
+        "yarn start"
+    );
+    let modules = "nodeLinker: node-modules";
+    assert_eq!(
+        managed("yarn.lock", YARN, modules, START, "web: yarn start"),
+        script
+    );
+    // Without node_modules node finds nothing if yarn does not start it.
+    assert_eq!(
+        managed("yarn.lock", YARN, "", START, ""),
+        by("yarn run start")
+    );
+    assert_eq!(
+        managed("yarn.lock", YARN, "", START, "web: npm start"),
+        by("yarn run start")
+    );
 }

@@ -12,6 +12,7 @@ fn the_servers_defaults_are_the_documented_ones() {
     assert_eq!(settings.logs.max_bytes, 10 * 1024 * 1024);
     assert_eq!(settings.logs.files, 5);
     assert_eq!(settings.keep_releases, 5);
+    assert_eq!(settings.build_cache.max_bytes, 2 << 30);
     let pauses = [5, 30, 120, 600, 1800].map(std::time::Duration::from_secs);
     assert_eq!(settings.webhook_retry, pauses);
     assert_eq!(settings.look_every, std::time::Duration::from_secs(60));
@@ -35,11 +36,14 @@ look_every = "5s"
 [logs]
 max_bytes = 65536
 files = 1
+[build_cache]
+max_bytes = 0
 "#,
     )
     .unwrap();
     assert_eq!(settings.listen.len(), 2);
     assert!(!settings.front);
+    assert_eq!(settings.build_cache.max_bytes, 0);
     let pauses = [1, 1, 60].map(std::time::Duration::from_secs);
     assert_eq!(settings.webhook_retry, pauses);
     assert_eq!(settings.look_every, std::time::Duration::from_secs(5));

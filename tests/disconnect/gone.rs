@@ -117,13 +117,13 @@ pub fn cleared(scene: &Scene, end: SystemTime, case: &str) {
     assert!(took < CLEARED, "{case}: it took {took:?}");
 }
 
-/// Hooks, what git runs for the push, and what was given npm's cache of the app: installs and builds.
+/// Hooks, what git runs for the push, and what is marked as the app's: installs and builds.
 pub fn left(home: &Path) -> BTreeSet<String> {
-    let cache = format!("npm_config_cache={}", home.display());
+    let mark = format!("HANDOVER_BUILD={}", home.display());
     let builds = |process: &str| {
         let pid = process.split(' ').next().unwrap();
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environment).contains(&cache)
+        String::from_utf8_lossy(&environment).contains(&mark)
     };
     processes_of(home)
         .into_iter()

@@ -87,6 +87,7 @@ impl App {
                 ("HOME".into(), self.dir().to_string_lossy().into_owned()),
             ]),
             preload: true,
+            compile_cache: None,
             socket: self.paths.generation_socket(generation),
             socket_mode: 0o660,
             socket_group: None,

@@ -18,6 +18,8 @@ pub(crate) enum Allowed<'e> {
     Npm,
     /// A program that is asked for its version.
     Version,
+    /// node, which is asked what it is, in words of ours.
+    Question,
     /// The same again, with another allocator.
     Itself,
     /// git, to pack a repository.
@@ -70,6 +72,9 @@ fn allowed<'e>(role: &'e str, image: &'e Image, arguments: &[&'e str]) -> Option
             matches!(how, ["--geometric=2"] | ["-a", "-k"]).then_some(Allowed::Repack)
         }
         ("npm", words) if role == "serve" => are_npms(words).then_some(Allowed::Npm),
+        ("node", ["-e", question]) if role == "serve" => {
+            (*question == handover::build::NODE_QUESTION).then_some(Allowed::Question)
+        }
         ("git", [pack @ ("receive-pack" | "upload-pack"), repo]) if role == "ssh" => {
             is_absolute(repo).then_some(Allowed::Role(pack))
         }
@@ -167,6 +172,7 @@ mod tests {
             r#"execve("/usr/bin/npm", ["npm", "ci", "--no-audit", "-x"]"#,
             r#"execve("/opt/handover", ["handover", "--home", "/x", "serve"]"#,
             r#"execve("/usr/bin/npm", ["npm", "run", "build", "main"]"#,
+            r#"execve("/usr/bin/node", ["node", "-e", "console.log(1)"]"#,
             r#"execve("/opt/handover", ["handover", "keep", "--dir", "-x"]"#,
             r#"execveat(AT_FDCWD, "/bin/zsh", ["zsh"]"#,
         ] {

@@ -73,6 +73,7 @@ pub fn wrong(server: &Server) -> Vec<String> {
             one.live(),
             one.generations(),
             one.directories(),
+            one.store(),
         ]
         .concat();
         wrong.extend(found.into_iter().map(|text| format!("{name}: {text}")));
@@ -213,6 +214,27 @@ impl One<'_> {
         let strange: Vec<_> = names_in(&self.run).difference(&names).cloned().collect();
         if !strange.is_empty() {
             wrong.push(format!("{strange:?} are in the run directory"));
+        }
+        wrong
+    }
+
+    /// There are whole trees, and at most one in readiness. What becomes one may wait for its time; what is written or taken
+    /// is so for a deploy or after it.
+    fn store(&self) -> Vec<String> {
+        let there = names_in(&self.dir.join("store"));
+        let (ready, others): (Vec<_>, Vec<_>) =
+            there.iter().partition(|name| name.starts_with("spare-"));
+        let is_tree = |name: &str| Path::new(name).extension().is_some_and(|end| end == "tree");
+        let strange: Vec<_> = others
+            .into_iter()
+            .filter(|name| !is_tree(name) && *name != ".spare")
+            .collect();
+        let mut wrong = Vec::new();
+        if !strange.is_empty() {
+            wrong.push(format!("{strange:?} are in the store"));
+        }
+        if ready.len() > 1 {
+            wrong.push(format!("{ready:?} are in readiness"));
         }
         wrong
     }

@@ -182,7 +182,8 @@ impl Server {
         self.home().join("apps").join(app)
     }
 
-    fn log_path(&self) -> PathBuf {
+    /// Where it logs.
+    pub fn log_path(&self) -> PathBuf {
         self.home().join("serve.log")
     }
 

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Finding, Result};
-use crate::cli::table::bytes;
 use crate::config::ServerSettings;
 use crate::ids::AppName;
 use crate::paths::Layout;
 use crate::process::disk;
 use crate::process::socket::group_id;
+use crate::report::size_text;
 
 /// Below this much free disk a deploy of a usual app may fail, in bytes.
 const DISK_WANTED: u64 = 2_000_000_000;
@@ -164,7 +164,7 @@ fn free_space(home: &Path) -> [Finding; 2] {
                 "disk",
                 judge(
                     free.bytes >= DISK_WANTED,
-                    format!("{} free", bytes(free.bytes)),
+                    format!("{} free", size_text(free.bytes)),
                 ),
             ),
             // Some file systems make inodes as they go, and say 0.

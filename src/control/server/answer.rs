@@ -63,6 +63,7 @@ impl From<FleetError> for Refused {
             | FleetError::Git(_) => StatusCode::UNPROCESSABLE_ENTITY,
             FleetError::State(_)
             | FleetError::Slot(_)
+            | FleetError::Store(_)
             | FleetError::Directory { .. }
             | FleetError::Scale { .. }
             | FleetError::Spec { .. }

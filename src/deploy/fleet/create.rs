@@ -1,6 +1,7 @@
 //! Apps come and go.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Fleet, FleetError};
 use crate::git::hooks::{self, Gate};
@@ -8,6 +9,7 @@ use crate::git::{self, Repo};
 use crate::ids::{AppName, HostName};
 use crate::paths::{AppPaths, Layout};
 use crate::process::blocking;
+use crate::process::delete::delete_now;
 use crate::process::socket::group_id;
 use crate::slot;
 use crate::state::{App, Database, NewApp, StateError};
@@ -122,8 +124,11 @@ impl Fleet {
             self.site.database.clone(),
             name.clone(),
         );
+        let remover = Arc::clone(&self.site.remover);
         blocking(move || {
+            handle.store().close();
             database.destroy_app(&name)?;
+            remover.forget(paths.home());
             if app.repo != paths.repo() {
                 hooks::remove(&app.repo)?;
             }
@@ -279,16 +284,11 @@ fn notes(installed: &hooks::Installed) -> Vec<String> {
 }
 
 fn remove_dir(path: &Path) -> Result<(), FleetError> {
-    match std::fs::remove_dir_all(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(FleetError::Directory {
-                doing: "delete",
-                path: path.to_owned(),
-                source,
-            })
-        }
-        _ => Ok(()),
-    }
+    delete_now(path).map_err(|error| FleetError::Directory {
+        doing: "delete",
+        path: error.path,
+        source: error.source,
+    })
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, FleetError> {

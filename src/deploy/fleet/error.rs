@@ -9,6 +9,7 @@ use crate::keep::KeepError;
 use crate::paths::PathError;
 use crate::slot::SlotError;
 use crate::state::StateError;
+use crate::store::StoreError;
 
 /// Why something can't be had of the apps.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum FleetError {
     /// A repository.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// Stored trees.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Hook files.
     #[error(transparent)]
     Hooks(#[from] HookError),

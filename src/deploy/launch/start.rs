@@ -8,7 +8,6 @@ use tokio::time::timeout_at;
 use super::memory::warn_if_short;
 use super::{Replaced, START_HINT, Startable, Started, fatal, with_tail};
 use crate::config::Place;
-use crate::deploy::environment;
 use crate::deploy::stage::{Stage, broken};
 use crate::ids::GenerationNumber;
 use crate::keep::{Command, KeepError, KeepEvent, Keeper, LogLimits, Spec, Watch};
@@ -75,7 +74,7 @@ impl Startable {
     async fn spec(&self, stage: &Stage, generation: GenerationNumber) -> Result<Spec, Failure> {
         let config = &self.files.config;
         let settings = stage.site.settings.borrow().clone();
-        let web = self.web_command(stage)?;
+        let web = self.web_command()?;
         let mut env = stage.site.environment.clone();
         env.extend(web.1);
         Ok(Spec {
@@ -88,6 +87,10 @@ impl Startable {
             instances: stage.instances(u32::from(config.web.instances)).await?,
             env,
             preload: config.web.preload,
+            compile_cache: config
+                .web
+                .compile_cache
+                .then(|| stage.paths.compile_cache()),
             socket: stage.paths.generation_socket(generation),
             socket_mode: 0o660,
             socket_group: front_group(settings.front_group.clone()).await?,
@@ -101,21 +104,18 @@ impl Startable {
         })
     }
 
-    fn web_command(
-        &self,
-        stage: &Stage,
-    ) -> Result<(String, std::collections::BTreeMap<String, String>), Failure> {
-        let node = environment::find_program("node", &stage.site.environment);
-        let path = stage.site.path();
+    fn web_command(&self) -> Result<(String, std::collections::BTreeMap<String, String>), Failure> {
         let place = Place {
             release: &self.dir,
-            path: &path,
-            node: node.as_deref(),
+            path: &self.runtime.path,
+            node: self.runtime.node.as_deref(),
         };
         let web = self.files.web_command(&place).map_err(|none| {
             Failure::new(Phase::Start, none.to_string()).hint(crate::config::NoWebCommand::HINT)
         })?;
-        Ok((web.shell, web.env))
+        let mut env = self.runtime.variables.clone();
+        env.extend(web.env);
+        Ok((web.shell, env))
     }
 }
 

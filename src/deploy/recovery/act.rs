@@ -97,7 +97,8 @@ impl Hand<'_> {
             Action::Clear(number) => found.ended.push(self.ended_stranger(number).await),
             Action::Remove(ref name) => {
                 let path = self.paths.releases().join(name);
-                blocking(move || super::prune::remove_quietly(&path)).await;
+                let remover = Arc::clone(&self.site.remover);
+                blocking(move || super::prune::remove_quietly(&remover, &path)).await;
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::build::is_trash;
 use crate::deploy::fleet::FleetError;
 use crate::deploy::site::Site;
 use crate::git::{Lock, Repo};
@@ -29,7 +30,7 @@ pub(in crate::deploy) struct Sight {
     pub open: Vec<DeployNumber>,
     /// The releases that are remembered.
     pub releases: Vec<Built>,
-    /// What lies in the directory of releases.
+    /// What lies in the directory of releases, but for what was put aside.
     pub directories: Vec<String>,
 }
 
@@ -125,9 +126,15 @@ fn see(database: &Database, app: &App, paths: &AppPaths) -> Result<(Sight, Keepe
                 deploy: release.deploy,
             })
             .collect(),
-        directories: names_in(&paths.releases()),
+        directories: releases_in(paths),
     };
     Ok((sight, keepers))
+}
+
+/// What was put aside is not looked for: it is deleted in its time.
+fn releases_in(paths: &AppPaths) -> Vec<String> {
+    let names = names_in(&paths.releases()).into_iter();
+    names.filter(|name| !is_trash(name)).collect()
 }
 
 /// A repository that can't be opened is told of by whoever needs it.

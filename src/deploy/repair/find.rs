@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{Fault, Place};
+use crate::build::Aside;
 use crate::deploy::fleet::create;
 use crate::git::{Repo, hooks};
 use crate::ids::{AppName, CommitId};
@@ -49,6 +50,11 @@ fn of_app(place: &Place, app: &App) -> Result<Vec<Fault>, StateError> {
         faults.extend(locks);
         faults.extend(branch(place, app)?);
     }
+    let dirs = paths.removed_from();
+    let aside = dirs.iter().flat_map(|dir| Aside::all_in(dir));
+    faults.extend(aside.filter(is_late).map(|aside| Fault::Trash {
+        path: aside.path().to_owned(),
+    }));
     for release in place.database.releases(&app.name)? {
         if !paths.release(release.number).exists() {
             faults.push(Fault::Release {
@@ -180,6 +186,16 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.sort();
     paths
+}
+
+/// Whether it was put aside a while ago: renaming changes nothing but the time of the last change of status.
+fn is_late(aside: &Aside) -> bool {
+    let Ok(found) = std::fs::symlink_metadata(aside.path()) else {
+        return false;
+    };
+    let renamed = Duration::from_secs(found.ctime().try_into().unwrap_or(0));
+    let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + renamed);
+    age.is_ok_and(|age| age >= STALE)
 }
 
 /// Whether nobody has changed it for a while. A clock that was set back makes it young.

@@ -10,6 +10,7 @@ use crate::deploy::fleet::create;
 use crate::git::hooks::{self, HookError};
 use crate::git::{GitError, Repo, SetBranch};
 use crate::ids::CommitId;
+use crate::process::delete::delete_now;
 use crate::process::files;
 use crate::state::{App, StateError};
 use crate::time::now;
@@ -57,6 +58,14 @@ pub fn mend(place: &Place, fault: &Fault) -> Result<Option<String>, RepairError>
         Fault::Lock { path, .. } | Fault::Leftover { path } => {
             files::remove_if_there(path).map_err(failed("remove", path))?;
             format!("{} is removed", path.display())
+        }
+        Fault::Trash { path } => {
+            delete_now(path).map_err(|error| RepairError::File {
+                doing: error.doing,
+                path: error.path,
+                source: error.source,
+            })?;
+            format!("{} is deleted", path.display())
         }
         Fault::Release { app, release } => {
             place.database.remove_release(app, *release)?;

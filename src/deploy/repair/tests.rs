@@ -177,6 +177,20 @@ fn what_belongs_to_no_app_is_moved_aside_unless_somebody_works_in_it() {
 }
 
 #[test]
+fn what_waits_to_be_deleted_is_no_fault_at_once_and_can_be_deleted() {
+    let home = Home::new();
+    let path = home.path("apps/shop/releases/.trash-3-0");
+    std::fs::create_dir_all(path.join("node_modules")).unwrap();
+    long_ago(&path); // when it was put aside is what counts
+    assert_eq!(find(&home.place).unwrap(), []);
+    let fault = Fault::Trash { path: path.clone() };
+    assert!(fault.found().contains(".trash-3-0 is to be deleted"));
+    let done = mend(&home.place, &fault).unwrap().unwrap();
+    assert!(done.ends_with("is deleted"), "{done}");
+    assert!(!path.exists());
+}
+
+#[test]
 fn modes_that_let_others_in_are_set_right() {
     let home = Home::new();
     for (name, mode, should) in [

@@ -294,6 +294,7 @@ impl Worker {
         let order = Order {
             app: self.app.clone(),
             paths: self.paths.clone(),
+            store: Arc::clone(&self.store),
             journal: Arc::clone(&ticket.journal),
             wanted: ticket.wanted.clone(),
             work,
@@ -304,10 +305,10 @@ impl Worker {
         let (cancel, cancelled) = cancel::pair();
         let task = pipeline::spawn(Arc::clone(&self.site), order, cancelled);
         self.when(async move {
-            let outcome = task
+            let ended = task
                 .await
                 .expect("the outer task only waits for the one that may panic");
-            Message::Ended(number, Box::new(outcome))
+            Message::Ended(number, Box::new(ended))
         });
         self.running = Some(Running { ticket, cancel });
         Ok(())

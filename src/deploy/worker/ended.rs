@@ -11,10 +11,9 @@ use crate::deploy::journal::Journal;
 use crate::deploy::launch::NewlyLive;
 use crate::deploy::launch::Replaced;
 use crate::deploy::pipeline::Outcome;
-use crate::deploy::recovery;
 use crate::deploy::retire::Ended;
-use crate::deploy::room;
 use crate::deploy::stage::broken;
+use crate::deploy::upkeep::{Trees, Upkeep};
 use crate::git::{Repo, SetBranch};
 use crate::ids::{DeployNumber, GenerationNumber, ReleaseNumber};
 use crate::process::blocking;
@@ -31,7 +30,7 @@ const REVIVE_AT_MOST: Duration = Duration::from_secs(60);
 
 impl Worker {
     /// A deploy task has ended: what it brought about becomes what is live, and only then is the verdict told.
-    pub(super) async fn ended(&mut self, number: DeployNumber, outcome: Outcome) {
+    pub(super) async fn ended(&mut self, number: DeployNumber, outcome: Outcome, trees: Trees) {
         let Some(running) = self
             .running
             .take_if(|running| running.ticket.journal.deploy() == number)
@@ -45,9 +44,12 @@ impl Worker {
                     // What it names is not wanted just because it is still named.
                     Moved::Stuck => self.branch_commit().await,
                 };
-                self.went_live(running.ticket, *newly, moved).await
+                self.went_live(running.ticket, *newly, moved, trees).await
             }
-            Outcome::Failed(failure) => self.failed(running.ticket, failure).await,
+            Outcome::Failed(failure) => {
+                tokio::spawn(self.upkeep().after_failure(trees));
+                self.failed(running.ticket, failure).await
+            }
         };
         self.log_trouble(recorded, "deploy can't be recorded");
         self.mend_soon();
@@ -84,6 +86,7 @@ impl Worker {
         ticket: Ticket,
         newly: NewlyLive,
         moved: Moved,
+        trees: Trees,
     ) -> Result<(), StateError> {
         let (release, generation) = (newly.live.release, newly.live.generation);
         let before = self.live.as_ref().map(|live| live.release);
@@ -124,7 +127,8 @@ impl Worker {
             took_ms,
         });
         kill_point("deploy.told");
-        self.prune_later();
+        let spared = self.trial.as_ref().map(|trial| trial.former.release);
+        tokio::spawn(self.upkeep().after_success(trees, spared));
         recorded
     }
 
@@ -301,17 +305,13 @@ impl Worker {
         }
     }
 
-    fn prune_later(&self) {
-        let (site, app, paths) = (
-            Arc::clone(&self.site),
-            self.name().clone(),
-            self.paths.clone(),
-        );
-        let spared = self.trial.as_ref().map(|trial| trial.former.release);
-        tokio::spawn(async move {
-            recovery::prune(&site, &app, &paths, spared).await;
-            room::keep_back(&site).await;
-        });
+    fn upkeep(&self) -> Upkeep {
+        Upkeep {
+            site: Arc::clone(&self.site),
+            app: self.name().clone(),
+            paths: self.paths.clone(),
+            store: Arc::clone(&self.store),
+        }
     }
 
     /// What could not be written down now is seen and mended later.

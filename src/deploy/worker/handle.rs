@@ -13,17 +13,24 @@ use crate::deploy::site::Site;
 use crate::deploy::status::AppStatus;
 use crate::ids::DeployNumber;
 use crate::state::{App, StateError};
+use crate::store::Store;
 
 /// A way to an app's worker.
 #[derive(Debug, Clone)]
 pub struct Handle {
     pub(super) inbox: mpsc::UnboundedSender<Message>,
+    pub(super) store: Arc<Store>,
 }
 
 impl Handle {
     /// Starts the worker of an app, with what has been found running.
     pub(in crate::deploy) fn start(site: Arc<Site>, app: App, found: Found) -> Self {
         Worker::start(site, app, found)
+    }
+
+    /// What the app's installs have made.
+    pub(in crate::deploy) fn store(&self) -> &Arc<Store> {
+        &self.store
     }
 
     /// Wants something deployed.

@@ -10,6 +10,7 @@ use super::Worker;
 use crate::deploy::launch::{Live, Replaced};
 use crate::deploy::status::{AppState, AppStatus, DrainingStatus, InstanceStatus, LiveStatus};
 use crate::keep::{self, Keeper};
+use crate::process::blocking;
 
 /// How long a keeper may take to say how it is.
 const KEEPER_PATIENCE: Duration = Duration::from_secs(2);
@@ -27,6 +28,7 @@ impl Worker {
                 .running
                 .as_ref()
                 .map(|running| running.ticket.journal.deploy()),
+            removing: 0,
             socket: self.paths.live_socket(),
             urls: self.urls(),
             repo: self.app.repo.clone(),
@@ -34,8 +36,11 @@ impl Worker {
         let live = self.live.clone();
         let draining: Vec<Replaced> = self.draining.values().cloned().collect();
         let was_live = self.app.live.is_some();
+        let (remover, home) = (Arc::clone(&self.site.remover), self.paths.home().to_owned());
         tokio::spawn(async move {
-            let _ = reply.send(fill(bare, live, draining, was_live).await); // who asked may have gone
+            let mut status = fill(bare, live, draining, was_live).await;
+            status.removing = blocking(move || remover.waiting(&home)).await;
+            let _ = reply.send(status); // who asked may have gone
         });
     }
 }

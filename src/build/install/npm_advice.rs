@@ -5,37 +5,14 @@
 
 use std::path::Path;
 
-use super::failure::DISK_HINT;
-
-/// What a failed npm command came from, in words.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Advice {
-    /// The cause, where it can be told better than by the exit code.
-    pub(super) cause: Option<String>,
-    /// What to do, a line each.
-    pub(super) hints: Vec<String>,
-}
-
-impl Advice {
-    fn of(cause: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            cause: Some(cause.into()),
-            hints: vec![hint.into()],
-        }
-    }
-
-    fn hint(hint: impl Into<String>) -> Self {
-        Self {
-            cause: None,
-            hints: vec![hint.into()],
-        }
-    }
-}
+use super::advice::{Advice, Words};
+use crate::build::failure::DISK_HINT;
+use crate::config::ManagerKind;
 
 /// The advice for what a failed `npm ci` or build has printed, if any is known. `release` is the app's directory.
-pub(super) fn advise(printed: &[String], release: &Path) -> Option<Advice> {
+pub(super) fn advise(printed: &[String], release: &Path, words: Words) -> Option<Advice> {
     let said = Said::of(printed);
-    by_code(&said, release).or_else(|| by_words(&said))
+    by_code(&said, release).or_else(|| by_words(&said, words))
 }
 
 /// The lines, with those of npm's errors apart.
@@ -132,7 +109,7 @@ fn out_of_sync(said: &Said<'_>) -> Option<Advice> {
     if !missing.is_empty() && missing.iter().all(|name| is_for_a_platform(name)) {
         return Some(Advice {
             cause: Some(format!("{cause}: it lacks {}", missing[0])),
-            hints: vec![PLATFORM_HINT.to_owned()],
+            hints: vec![platform_hint(Words::of(ManagerKind::Npm))],
         });
     }
     Some(Advice::of(
@@ -141,7 +118,12 @@ fn out_of_sync(said: &Said<'_>) -> Option<Advice> {
     ))
 }
 
-const PLATFORM_HINT: &str = "the lockfile was made on another kind of machine and lacks optional packages for this one: remove node_modules and package-lock.json, run `npm install`, commit package-lock.json and push again";
+fn platform_hint(words: Words) -> String {
+    let Words { install, lockfile } = words;
+    format!(
+        "the lockfile was made on another kind of machine and lacks optional packages for this one: remove node_modules and {lockfile}, run `{install}`, commit {lockfile} and push again"
+    )
+}
 
 /// Whether a package's name says that it is one of several, each for a platform: `@esbuild/linux-x64@0.25.0`.
 fn is_for_a_platform(name: &str) -> bool {
@@ -176,7 +158,7 @@ fn wrong_engine(said: &Said<'_>) -> Advice {
             named("notsup Required:"),
             named("notsup Actual:")
         ),
-        "install that version of Node.js on the server, or widen `engines` in package.json",
+        "`engines.node` of the app's package.json chooses the node: let it allow that version, or widen `engines`",
     )
 }
 
@@ -192,7 +174,8 @@ fn failed_script(said: &Said<'_>, release: &Path) -> Advice {
         None if Path::new(path) == release => "an install script of the app itself".to_owned(),
         None => "an install script".to_owned(),
     };
-    let mut advice = by_words(said).unwrap_or_default();
+    let npms = Words::of(ManagerKind::Npm);
+    let mut advice = by_words(said, npms).unwrap_or_default();
     advice.cause = Some(format!("{whose} failed: `{command}`"));
     if advice.hints.is_empty() {
         advice.hints.push("its own words are above".to_owned());
@@ -201,7 +184,7 @@ fn failed_script(said: &Said<'_>, release: &Path) -> Advice {
 }
 
 /// What is recognised by its words whoever printed them.
-fn by_words(said: &Said<'_>) -> Option<Advice> {
+fn by_words(said: &Said<'_>, words: Words) -> Option<Advice> {
     if said.contains("ENOSPC") || said.contains("No space left on device") {
         return Some(Advice::of("the disk is full", DISK_HINT));
     }
@@ -219,7 +202,7 @@ fn by_words(said: &Said<'_>) -> Option<Advice> {
     if let Some(rest) = said.behind("Cannot find module ") {
         let module = rest.split(['\'', '"']).nth(1)?;
         return Some(if is_for_a_platform(module) {
-            Advice::of(format!("`{module}` is not installed"), PLATFORM_HINT)
+            Advice::of(format!("`{module}` is not installed"), platform_hint(words))
         } else if module.starts_with(['.', '/', '~', '#']) || module.starts_with("@/") {
             Advice::hint(format!(
                 "is `{module}` committed under exactly this name? On Linux upper and lower case differ, and .gitignore may leave it out"
@@ -227,7 +210,10 @@ fn by_words(said: &Said<'_>) -> Option<Advice> {
         } else {
             Advice::of(
                 format!("`{module}` is not installed"),
-                "add it with `npm install`, commit package.json and package-lock.json and push again",
+                format!(
+                    "add it with `{}`, commit package.json and {} and push again",
+                    words.install, words.lockfile
+                ),
             )
         });
     }
@@ -255,7 +241,8 @@ mod tests {
 
     fn advice(printed: &str) -> Advice {
         let lines: Vec<_> = printed.lines().map(str::to_owned).collect();
-        advise(&lines, Path::new("/r/7")).unwrap_or_else(|| panic!("no advice for {printed}"))
+        advise(&lines, Path::new("/r/7"), Words::of(ManagerKind::Npm))
+            .unwrap_or_else(|| panic!("no advice for {printed}"))
     }
 
     #[test]
@@ -369,7 +356,11 @@ mod tests {
             "npm error code EUSAGE\nnpm error other",
         ] {
             let lines: Vec<_> = printed.lines().map(str::to_owned).collect();
-            assert_eq!(advise(&lines, Path::new("/r/7")), None, "{printed}");
+            assert_eq!(
+                advise(&lines, Path::new("/r/7"), Words::of(ManagerKind::Npm)),
+                None,
+                "{printed}"
+            );
         }
     }
 }

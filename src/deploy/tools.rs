@@ -1,0 +1,75 @@
+//! node and package manager of a deploy.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::stage::{Stage, broken};
+use crate::build::{Ask, InstallRequest, Runtime, Toolbox, Toolchain};
+use crate::config::AppFiles;
+use crate::process::blocking;
+use crate::report::{Failure, Phase};
+
+/// What a release is going to be built with, fetched where it is not there.
+pub(super) async fn chosen(
+    stage: &Stage,
+    files: &AppFiles,
+    release: &Path,
+) -> Result<Toolchain, Failure> {
+    let ask = ask(stage, files, release);
+    let mut tell = |kind| stage.tell(kind);
+    let chosen = async { Ok(stage.site.toolbox.choose(&ask, &mut tell).await?) };
+    stage.unless_given_up(chosen).await
+}
+
+/// What the commands of a release find that was built before.
+pub(super) async fn found_again(
+    stage: &Stage,
+    files: &AppFiles,
+    release: &Path,
+) -> Result<Runtime, Failure> {
+    let ask = ask(stage, files, release);
+    let mut tell = |kind| stage.tell(kind);
+    let found = async { Ok(stage.site.toolbox.runtime(&ask, &mut tell).await?) };
+    stage.unless_given_up(found).await
+}
+
+fn ask<'a>(stage: &'a Stage, files: &'a AppFiles, release: &'a Path) -> Ask<'a> {
+    Ask {
+        node: &files.node,
+        manager: &files.manager,
+        release,
+        env: &stage.site.environment,
+        mark: stage.paths.home(),
+        afresh: stage.order.options.no_cache,
+        limit: InstallRequest::LIMIT,
+    }
+}
+
+/// Writes into a release what it was built with, so that it is found again.
+pub(super) async fn record(release: &Path, toolchain: &Toolchain) -> Result<(), Failure> {
+    let (release, toolchain) = (release.to_owned(), toolchain.clone());
+    let recorded = blocking(move || Toolbox::record(&release, &toolchain));
+    let recorded = recorded.await;
+    recorded.map_err(|error| broken(Phase::Build, &error))
+}
+
+/// A command, with what runs it where that is not the system's.
+pub(super) fn with_names(words: String, toolchain: &Toolchain) -> String {
+    if toolchain.is_systems() {
+        words
+    } else {
+        format!("{words}  ({toolchain})")
+    }
+}
+
+/// `-o no-cache`: nothing that an earlier deploy has left is used.
+pub(super) async fn empty_caches(stage: &Stage, toolchain: &Toolchain) -> Result<(), Failure> {
+    let of_manager = stage.paths.caches().join(toolchain.manager.kind.name());
+    let (remover, compiled) = (Arc::clone(&stage.site.remover), stage.paths.compile_cache());
+    let emptied = blocking(move || {
+        remover.remove(&of_manager)?;
+        remover.remove(&compiled)
+    });
+    let emptied = emptied.await;
+    emptied.map_err(|error| broken(Phase::Install, &error))
+}
