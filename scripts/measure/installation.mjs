@@ -1,13 +1,11 @@
 // A handover of its own in a temporary directory, on a free port.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { freePort, run, until } from './tools.mjs';
 
-const APPS = fileURLToPath(new URL('../../tests/apps/', import.meta.url));
 const BINARY = process.env.HANDOVER_BIN;
 
 export class Installation {
@@ -37,14 +35,10 @@ export class Installation {
 
   async status(app) { return JSON.parse((await this.handover(['status', app, '--json'])).stdout).apps[0]; }
 
-  /** An app of handover's, with a working repository of a fixture. */
-  async app(fixture, name) {
-    const work = join(this.directory, name);
-    cpSync(join(APPS, fixture), work, { recursive: true });
-    const git = (...args) => run(['git', '-C', work, '-c', 'user.name=bench', '-c', 'user.email=bench@localhost', ...args]);
-    await git('-c', 'init.defaultBranch=main', 'init', '-q');
-    const { stdout } = await this.handover(['app', 'create', name]);
-    return { name, work, git, remote: stdout.trim().split('\n').at(-1) };
+  /** A new app; gives the URL to push to. */
+  async create(app) {
+    const { stdout } = await this.handover(['app', 'create', app]);
+    return stdout.trim().split('\n').at(-1);
   }
 
   /** The events of the app's last deploy. */
@@ -57,8 +51,12 @@ export class Installation {
     }
   }
 
-  /** Until nothing is left of earlier versions, so that they take no time from what is measured next. */
-  async settled(app) {
+  /** Until nothing is left of earlier versions and the next tree is laid out, so that they take no time from what is measured next. */
+  async atRest(app) {
     await until('drained', async () => (await this.status(app)).draining.length === 0);
+    await until('a tree in readiness', async () => {
+      const { stdout } = await this.handover(['store', 'list', app, '--json']);
+      return JSON.parse(stdout).trees[0]?.ready;
+    });
   }
 }

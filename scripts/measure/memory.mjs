@@ -1,18 +1,20 @@
 // Resident memory of handover's own processes at rest.
 import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
+import { Project } from './project.mjs';
 import { table, until } from './tools.mjs';
 
 const GOALS_MB = { serve: 25, keep: 5, front: 15 };
 const SAME_READINGS = 4;
 
 export async function measureMemory(installation) {
-  const app = await installation.app('express4', 'memory');
-  await app.git('add', '-A');
-  await app.git('commit', '-qm', 'first');
-  await app.git('push', '-q', app.remote, 'HEAD:refs/heads/main');
-  await installation.settled(app.name);
-  return Promise.all(Object.entries(GOALS_MB).map(async ([role, goal]) => ({ role, goal_mb: goal, ...(await atRest(role, processOf(installation, role, app.name))) })));
+  const project = await Project.of('express4', join(installation.directory, 'memory'));
+  const remote = await installation.create(project.name);
+  await project.commit('code');
+  await project.git('push', '-q', remote, 'HEAD:refs/heads/main');
+  await installation.atRest(project.name);
+  return Promise.all(Object.entries(GOALS_MB).map(async ([role, goal]) => ({ role, goal_mb: goal, ...(await atRest(role, processOf(installation, role, project.name))) })));
 }
 
 /** The process of a role: it has our directory in its arguments. */

@@ -1,147 +1,112 @@
-// What a push costs, against the floor; see scripts/bench for the method.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { ask, freePort, median, run, table, timed, until } from './tools.mjs';
+// What a push costs: handover beside its peers and beside the floor; see scripts/bench for the method.
+import { loadavg } from 'node:os';
+import { median, table } from './tools.mjs';
 
-const CHANGES = ['code', 'lockfile'];
-const NPM_CI = ['npm', 'ci', '--no-audit', '--no-fund', '--prefer-offline'];
+export const CHANGES = ['first', 'code', 'lockfile'];
+const TITLES = { first: 'first push', code: 'unchanged lockfile', lockfile: 'changed lockfile' };
 const PHASES = ['receive', 'checkout', 'install', 'build', 'start', 'health', 'swap'];
 
-export async function measurePush(installation, { name: fixture, runs }) {
-  const app = await installation.app(fixture, fixture);
-  const floor = { bare: join(installation.directory, `${fixture}.git`), cache: join(installation.directory, `${fixture}-npm`) };
-  await run(['git', 'init', '-q', '--bare', floor.bare]);
-  const measured = { app: fixture, runs, changes: {} };
-  await commit(app, 'lockfile');
-  process.stderr.write(`${fixture}: warming up\n`);
-  await onePush(installation, app);
-  await oneFloor(installation, app, floor);
-  for (const change of CHANGES) {
-    const rounds = [];
-    for (let n = 1; n <= runs; n += 1) {
-      process.stderr.write(`${fixture}: ${change}, run ${n} of ${runs}\n`);
-      await commit(app, change);
-      rounds.push({ floor: await oneFloor(installation, app, floor), push: await onePush(installation, app) });
+/**
+ * One app by all contenders, who take turns: first pushes of new apps, then pushes of the last of these.
+ * `runs`: pushes of each kind; `firsts`: of first ones.
+ */
+export async function measurePush(contenders, installers, { name: fixture, runs, firsts }) {
+  const measured = { app: fixture, runs, firsts, load_average: loadavg()[0], pushes: {}, installs: [], health_to_answer_ms: [] };
+  const apps = new Map();
+  const push = async (contender, change, n, of) => {
+    process.stderr.write(`${fixture}: ${contender.name}, ${TITLES[change]}, run ${n} of ${of}\n`);
+    const app = apps.get(contender);
+    await rest();
+    await app.prepare?.(change);
+    await app.project.commit(change);
+    const took = await app.push(change);
+    ((measured.pushes[contender.name] ??= {})[change] ??= []).push(took);
+  };
+  for (let n = 1; n <= firsts; n += 1) {
+    for (const contender of contenders) {
+      await apps.get(contender)?.drop();
+      apps.set(contender, await contender.app(fixture, `${fixture}-${n}`));
+      await push(contender, 'first', n, firsts);
     }
-    measured.changes[change] = summed(rounds);
   }
-  const gaps = [];
+  const [{ project }] = apps.values();
+  for (const change of ['code', 'lockfile']) {
+    for (let n = 1; n <= runs; n += 1) {
+      for (const contender of contenders) await push(contender, change, n, runs);
+      if (change === 'lockfile') await installs(n);
+    }
+  }
+  // What a server does after a deploy takes no time from another contender.
+  async function rest() {
+    for (const app of apps.values()) await app.rest?.();
+  }
+  async function installs(n) {
+    await rest();
+    process.stderr.write(`${fixture}: installs alone, run ${n} of ${runs}\n`);
+    if (n === 1) await installers.round(project);
+    measured.installs.push(await installers.round(project));
+  }
+  const [ours] = [...apps].filter(([contender]) => contender.name === 'handover').map(([, app]) => app);
   for (let n = 1; n <= runs; n += 1) {
     process.stderr.write(`${fixture}: swap, run ${n} of ${runs}\n`);
-    await commit(app, 'code');
-    gaps.push(await healthToAnswer(installation, app));
+    await ours.project.commit('code');
+    measured.health_to_answer_ms.push(await ours.healthToAnswer());
   }
-  measured.health_to_answer_ms = { median: median(gaps), all: gaps };
+  for (const app of apps.values()) await app.drop();
   return measured;
 }
 
-let serial = 0;
-async function commit(app, change) {
-  serial += 1;
-  app.version = `v${serial}`;
-  writeFileSync(join(app.work, 'VERSION'), `${app.version}\n`);
-  if (change === 'lockfile') {
-    for (const file of ['package.json', 'package-lock.json']) {
-      const path = join(app.work, file);
-      const json = JSON.parse(readFileSync(path, 'utf8'));
-      json.version = `1.0.${serial}`;
-      if (json.packages) json.packages[''].version = json.version;
-      writeFileSync(path, `${JSON.stringify(json, null, 2)}\n`);
-    }
-  }
-  await app.git('add', '-A');
-  await app.git('commit', '-qm', `${change} ${serial}`);
-}
-
-async function oneFloor(installation, app, floor) {
-  const checkout = join(installation.directory, 'checkout');
-  const push = await timed(() => app.git('push', '-q', floor.bare, 'HEAD:refs/heads/main'));
-  await run(['git', 'clone', '-q', '--branch', 'main', floor.bare, checkout]);
-  const install = await timed(() => run([...NPM_CI, '--cache', floor.cache], { cwd: checkout }));
-  const start = await firstAnswer(checkout);
-  await run(['rm', '-rf', checkout]);
-  return { push, install, start, total: push + install + start };
-}
-
-/** From node's start to its first answer. */
-async function firstAnswer(cwd) {
-  const port = await freePort();
-  let node;
-  const took = await timed(async () => {
-    node = spawn(process.execPath, ['server.js'], { cwd, env: { ...process.env, PORT: String(port), NODE_ENV: 'production' }, stdio: 'ignore' });
-    while (!(await ask({ host: '127.0.0.1', port }))) if (node.exitCode !== null) throw new Error('node has ended');
-  });
-  node.kill('SIGKILL');
-  await once(node, 'exit');
-  return took;
-}
-
-async function onePush(installation, app) {
-  await installation.settled(app.name);
-  const total = await timed(() => app.git('push', '-q', app.remote, 'HEAD:refs/heads/main'));
-  const events = await installation.lastDeploy(app.name);
-  if (!events.some(({ event }) => event === 'live')) throw new Error(`not live:\n${JSON.stringify(events.at(-1))}`);
-  const phases = Object.fromEntries(events.filter(({ event }) => event === 'done').map(({ phase, took_ms }) => [phase, took_ms]));
-  await installation.settled(app.name);
-  return { total, phases };
-}
-
-/** From `health: done` in the deploy's record to the first answer of the new version on the live socket. */
-async function healthToAnswer(installation, app) {
-  await installation.settled(app.name);
-  const { socket } = await installation.status(app.name);
-  let first = null;
-  let done = false;
-  const client = (async () => {
-    while (first === null && !done) {
-      const answer = await ask({ socketPath: socket });
-      if (answer?.version === app.version) first = performance.timeOrigin + performance.now();
-    }
-  })();
-  await app.git('push', '-q', app.remote, 'HEAD:refs/heads/main');
-  await until('the new version answers', () => first !== null, 10).finally(() => { done = true; });
-  await client;
-  const events = await installation.lastDeploy(app.name);
-  const health = events.find(({ event, phase }) => event === 'done' && phase === 'health');
-  return first - milliseconds(health.at);
-}
-
-/** RFC 3339 with its nanoseconds, as milliseconds since 1970. */
-function milliseconds(at) {
-  const [, whole, fraction = ''] = /^(.*?)(\.\d+)?Z$/.exec(at);
-  return Date.parse(`${whole}Z`) + Number(`0${fraction}`) * 1000;
-}
-
-function summed(rounds) {
-  const over = (pick) => median(rounds.map(pick));
-  const phases = Object.fromEntries(PHASES.map((phase) => [phase, over(({ push }) => push.phases[phase])]).filter(([, ms]) => ms !== null));
-  return {
-    floor_ms: { push: over((r) => r.floor.push), install: over((r) => r.floor.install), start: over((r) => r.floor.start), total: over((r) => r.floor.total) },
-    push_ms: over((r) => r.push.total),
-    phases_ms: phases,
-    other_ms: over(({ push }) => push.total - PHASES.reduce((sum, phase) => sum + (push.phases[phase] ?? 0), 0)),
-    on_top_ms: over((r) => r.push.total - r.floor.total),
-    rounds,
-  };
-}
-
-export function pushTables({ app, runs, changes, health_to_answer_ms }) {
-  const ms = (n) => (n === undefined || n === null ? '' : n.toFixed(Math.abs(n) < 10 ? 1 : 0));
-  const columns = CHANGES.map((change) => changes[change]);
-  const row = (name, pick) => [name, ...columns.flatMap((column) => pick(column).map(ms))];
-  const rows = [
-    row('git (floor: bare push)', (c) => [c.floor_ms.push, c.other_ms]),
-    ...PHASES.filter((phase) => columns.some((c) => phase in c.phases_ms)).map((phase) => row(
-      { install: 'install (floor: npm ci)', start: 'start (floor: node, first answer)' }[phase] ?? phase,
-      (c) => [c.floor_ms[phase === 'push' ? '' : phase], c.phases_ms[phase]],
-    )),
-    row('whole', (c) => [c.floor_ms.total, c.push_ms]),
-    row('on top of the floor', (c) => [null, c.on_top_ms]),
-  ];
+export function pushTables({ app, runs, firsts, load_average, pushes, installs, health_to_answer_ms }) {
+  const totals = (name, change) => (pushes[name]?.[change] ?? []).map(({ total }) => total);
+  const ours = (change) => totals('handover', change);
+  const names = Object.keys(pushes);
+  const heads = CHANGES.map((change) => TITLES[change]);
+  const cell = (name, change) => ms(median(totals(name, change)));
+  const ratio = (name, change) => `${median(paired(totals(name, change), ours(change), (other, own) => other / own)).toFixed(2)} ×`;
   return [
-    table(`${app}: milliseconds, medians of ${runs} runs`, ['', ...CHANGES.flatMap((change) => [`${change}: floor`, 'handover'])], rows),
-    `health check passed → first answer of the new version: ${ms(health_to_answer_ms.median)} ms`,
+    table(
+      `${app}: push → first answer of the new version, ms; medians of ${runs} runs (${firsts} of first pushes), load average ${load_average.toFixed(1)}`,
+      ['', ...heads],
+      names.map((name) => [name, ...CHANGES.map((change) => cell(name, change))]),
+    ),
+    table('as many times as handover takes; medians of the runs', ['', ...heads], names.filter((name) => name !== 'handover').map((name) => [name, ...CHANGES.map((change) => ratio(name, change))])),
+    table('handover on top of the floor, ms', ['', ...heads], [['', ...CHANGES.map((change) => ms(median(paired(ours(change), totals('floor', change), (own, floor) => own - floor))))]]),
+    phaseTable(pushes),
+    installTable(pushes, installs),
+    `health check passed → first answer of the new version: ${ms(median(health_to_answer_ms))} ms`,
   ].join('\n\n');
 }
+
+/** handover's phases beside the parts of the floor. */
+function phaseTable(pushes) {
+  const part = (name, change, phase) => ms(median(pushes[name][change].map(({ parts }) => parts[phase])));
+  const beside = { install: 'install', build: 'build', start: 'start' };
+  const other = (change) => ms(median(pushes.handover[change].map(({ total, parts }) => total - PHASES.reduce((sum, phase) => sum + (parts[phase] ?? 0), 0))));
+  return table(
+    'in which phases, ms (beside the floor: push, npm ci, build, start to the first answer)',
+    ['', ...CHANGES.flatMap((change) => [TITLES[change], 'floor'])],
+    [
+      ['git, hook, queue', ...CHANGES.flatMap((change) => [other(change), part('floor', change, 'git')])],
+      ...PHASES.filter((phase) => CHANGES.some((change) => pushes.handover[change].some(({ parts }) => phase in parts))).map((phase) => [phase, ...CHANGES.flatMap((change) => [part('handover', change, phase), phase in beside ? part('floor', change, phase) : ''])]),
+    ],
+  );
+}
+
+function installTable(pushes, installs) {
+  const ours = (change) => pushes.handover[change].map(({ parts }) => parts.install);
+  const npm = installs.map((round) => round['npm ci']);
+  const rows = [
+    ...Object.keys(installs[0]).map((name) => [name, installs.map((round) => round[name])]),
+    ['handover, install phase, changed lockfile', ours('lockfile')],
+    ['handover, install phase, unchanged lockfile', ours('code')],
+  ];
+  return table(
+    'installs alone, each with a warm cache, ms; and as many times as `npm ci`',
+    ['', 'ms', 'npm ci'],
+    rows.map(([name, took]) => [name, ms(median(took)), `${(median(paired(took, npm, (one, other) => one / other))).toFixed(3)} ×`]),
+  );
+}
+
+/** Of the same runs. */
+const paired = (some, others, of) => some.map((one, n) => (others[n] === undefined ? undefined : of(one, others[n])));
+const ms = (n) => (n === undefined || n === null ? '' : n.toFixed(Math.abs(n) < 10 ? 1 : 0));

@@ -29,10 +29,25 @@ export async function until(what, holds, seconds = 120) {
 export function ask(target) {
   return new Promise((resolve) => {
     request({ ...target, path: '/', agent: false }, (res) => {
-      res.resume().on('end', () => resolve({ status: res.statusCode, version: res.headers['x-app-version'] }));
+      let text = '';
+      res.setEncoding('utf8').on('data', (part) => { text += part; });
+      res.on('end', () => resolve({ status: res.statusCode, text })).on('error', () => resolve(null));
     }).on('error', () => resolve(null)).end();
   });
 }
+
+/** Until the app there answers with this version; throws where `lives` says that it never will. */
+export async function answering(target, version, lives = () => true) {
+  const deadline = performance.now() + 300_000;
+  while (!(await ask(target))?.text.includes(version)) {
+    if (!lives()) throw new Error('the app has ended');
+    if (performance.now() > deadline) throw new Error(`waited 300 s in vain for ${version}`);
+    await sleep(5);
+  }
+}
+
+/** An environment without what npm would show or ask of people, and Next.js report. */
+export const quiet = (env) => ({ ...env, CI: 'true', NEXT_TELEMETRY_DISABLED: '1' });
 
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
