@@ -249,7 +249,10 @@ impl Store {
                 moved => moved.map_err(failed("move", &from))?,
             }
         }
-        remove_all(&taken)?;
+        if let Err(error) = remove_all(&taken) {
+            // Whatever is made ready next, or taken, removes it first.
+            tracing::warn!(%error, "what the tree in readiness lay in can't be removed");
+        }
         if let Some(path) = touched_since(entry, release, sealed) {
             tracing::warn!(path = %path.display(), "the tree in readiness has been changed, and is not used");
             clear_out(entry, release)?;
@@ -261,6 +264,7 @@ impl Store {
 
     fn make(&self, entry: &Entry, pace: &Pace) -> Result<(), StoreError> {
         let (ready, making) = (self.ready(entry), self.dir.join(MAKING));
+        remove_all(&self.dir.join(TAKEN))?;
         if ready.exists() {
             return Ok(());
         }

@@ -157,3 +157,12 @@ fn a_last_word_that_can_not_be_removed_is_removed_later() {
     let word = call("serve unlink run/shop/g#.retired.json", 1);
     assert_eq!(bench.fault(&word, How::Io), End::Live);
 }
+
+#[test]
+fn what_the_tree_in_readiness_lay_in_is_removed_later() {
+    let mut bench = Bench::open();
+    let emptied = call("serve rmdir apps/shop/store/.taken", 1);
+    assert_eq!(bench.fault(&emptied, How::Full), End::Live);
+    let log = bench.shop().server.log();
+    assert!(!log.contains("stored tree can't be laid out"), "{log}");
+}
