@@ -16,7 +16,7 @@ use super::install::InstallRequest;
 use super::listing::Listing;
 use super::npm_lock::{Scripts, own_programs, scripts};
 use super::other_locks::floating;
-use crate::config::ManagerKind;
+use crate::config::{LOCKFILES, ManagerKind};
 use crate::ids::ReleaseNumber;
 use crate::store::{About, Digest, Key, differing};
 
@@ -93,16 +93,10 @@ impl Inputs {
         Self {
             parts,
             programs,
-            scripts: match around.manager {
-                ManagerKind::Npm => scripts_of(release, &listing),
-                // Which packages have scripts their lockfiles do not say, or not all of them.
-                kind @ (ManagerKind::Pnpm
-                | ManagerKind::Yarn1
-                | ManagerKind::Yarn
-                | ManagerKind::Bun) => match left_open(release, kind) {
-                    names if names.is_empty() => Scripts::Of(vec!["packages".to_owned()]),
-                    names => Scripts::Floating(names),
-                },
+            scripts: if around.manager == ManagerKind::Npm {
+                scripts_of(release, &listing)
+            } else {
+                scripts_of_others(release, around.manager)
             },
             listing,
         }
@@ -326,18 +320,18 @@ fn scripts_of(release: &Path, listing: &Listing) -> Scripts {
     scripts(&lock, has_gyp, manifest_at)
 }
 
-/// What the lockfile leaves open. That of bun may be a binary one, in which names can be read all the same.
-fn left_open(release: &Path, kind: ManagerKind) -> Vec<String> {
-    let locks: &[&str] = match kind {
-        ManagerKind::Npm => &[],
-        ManagerKind::Pnpm => &["pnpm-lock.yaml"],
-        ManagerKind::Yarn1 | ManagerKind::Yarn => &["yarn.lock"],
-        ManagerKind::Bun => &["bun.lock", "bun.lockb"],
-    };
-    let locks = locks.iter();
-    let found = locks.filter_map(|name| fs::read(release.join(name)).ok());
-    let names = found.flat_map(|lock| floating(kind, &String::from_utf8_lossy(&lock)));
-    names.collect()
+/// Which packages have scripts the lockfiles of the others do not say, or not all of them. That of bun may be a binary one,
+/// in which names can be read all the same.
+fn scripts_of_others(release: &Path, kind: ManagerKind) -> Scripts {
+    let locks = LOCKFILES
+        .iter()
+        .filter(|(_, manager)| *manager == kind.name());
+    let found = locks.filter_map(|(name, _)| fs::read(release.join(name)).ok());
+    let open = found.flat_map(|lock| floating(kind, &String::from_utf8_lossy(&lock)));
+    match open.collect::<Vec<_>>() {
+        none if none.is_empty() => Scripts::Of(vec!["packages".to_owned()]),
+        open => Scripts::Floating(open),
+    }
 }
 
 fn own_programs_of(release: &Path, listing: &Listing) -> BTreeSet<PathBuf> {

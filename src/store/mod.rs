@@ -1,7 +1,7 @@
 //! What installs have made, kept: so that the next deploy with the same dependencies does not wait for `npm ci`.
 //!
 //! ```text
-//!   release ──snapshot, install, snapshot──► what the install made ──pack──► store/<key>-<n>.tree
+//!   release ──snapshot, install, snapshot──► what the install made ──pack──► store/<entry>.tree
 //!                                                                                 │ lay out
 //!   release ◄──rename── store/spare/<entry> ◄──────────────────(in advance)───────┤
 //!   release ◄─────────────────────────────────────────────────(at once)───────────┘
