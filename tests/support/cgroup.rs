@@ -50,14 +50,9 @@ impl Cgroup {
         self.read(name).parse().unwrap()
     }
 
-    /// Lets no process or thread more be made than there are; or any number, again.
+    /// Lets no process or thread be made, even if one of those that there are ends; or any number, again.
     pub fn allow_no_more(&self, no_more: bool) {
-        let limit = if no_more {
-            self.read("pids.current")
-        } else {
-            "max".to_owned()
-        };
-        self.write("pids.max", &limit);
+        self.write("pids.max", if no_more { "0" } else { "max" });
     }
 
     fn limit_of(&self, controller: &str) -> &'static str {
