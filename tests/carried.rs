@@ -155,3 +155,40 @@ fn a_path_that_leads_out_of_the_app_is_refused_with_its_line() {
         .says("handover.toml:2")
         .says("`../../1` leads out of the app");
 }
+
+/// An install that ends only when the copies are there, and then as the argument says.
+const INSTALL: &str = r"
+const fs = require('node:fs');
+const there = () => fs.readdirSync('..').some((name) => name.startsWith('.staging-') && fs.readdirSync(`../${name}`).length > 0);
+const until = Date.now() + 20_000;
+const look = () => {
+  if (there()) process.exit(Number(process.argv[2]));
+  if (Date.now() > until) throw new Error('nothing is copied while this runs');
+  setTimeout(look, 10);
+};
+look();
+";
+
+#[test]
+fn caches_are_copied_while_the_install_runs_and_go_with_it_where_it_fails() {
+    let mut app = Built::open("[build_cache]\nmax_bytes = 1000000\n");
+    let installing = |code: u32| {
+        let script = format!("\"scripts\": {{\"preinstall\": \"node install.js {code}\",");
+        PACKAGE.replace("\"scripts\": {", &script)
+    };
+    app.project.write("install.js", INSTALL);
+    app.project.write("package.json", &installing(3));
+    app.push(&[]).rejected().says("exit code 3");
+    app.server.assert_right();
+    let left = std::fs::read_dir(app.file(1, "..")).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name());
+    assert!(
+        !left
+            .into_iter()
+            .any(|name| name.to_string_lossy().starts_with(".staging-")),
+        "the copies went with the deploy"
+    );
+    app.project.write("package.json", &installing(0));
+    app.goes_live().says("builds before: 1");
+    app.server.assert_right();
+}

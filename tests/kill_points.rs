@@ -32,6 +32,8 @@ enum While {
     Store,
     /// A push for which a tree is in readiness.
     Take,
+    /// A push for which a tree is stored, and none in readiness.
+    Lay,
     /// The start after a `serve` that was killed in the middle of a swap.
     Recovery,
     /// A push of a good version; it is the new version's keeper that dies.
@@ -44,7 +46,7 @@ enum While {
     Told,
 }
 
-use While::{Bad, Drain, Front, Good, Keep, Prune, Recovery, Store, Take, Told, Tools};
+use While::{Bad, Drain, Front, Good, Keep, Lay, Prune, Recovery, Store, Take, Told, Tools};
 
 #[test]
 fn the_table_has_all_points_that_the_source_has() {
@@ -97,6 +99,7 @@ points! {
     tools_kept "tools.kept" Tools "and has its name"
     step_started "step.started" Good "npm runs"
     store_taken "store.taken" Take "the tree in readiness has lost its name"
+    store_laying "store.laying" Lay "a stored tree is half laid out in the release"
     install_done "install.done" Good "`node_modules` is there"
     carry_copied "carry.copied" Good "what the last build has left is beside the release"
     carry_placed "carry.placed" Good "and in it"
@@ -161,7 +164,7 @@ points! {
 fn killed_at(point: &str, meanwhile: While) {
     match meanwhile {
         Good | Tools | Prune => serve_dies(point, meanwhile),
-        Store | Take => serve_dies_at_the_store(point, meanwhile),
+        Store | Take | Lay => serve_dies_at_the_store(point, meanwhile),
         Bad => serve_dies_of_a_bad_version(point),
         Recovery => serve_dies_again(point),
         Keep => new_keeper_dies(point),
@@ -283,13 +286,16 @@ fn serve_dies_at_the_store(point: &str, meanwhile: While) {
             "kept/package.json",
             r#"{"name": "kept", "version": "1.0.0"}"#,
         );
-    if meanwhile == Take {
+    if matches!(meanwhile, Take | Lay) {
         shop.project.version("v1.1");
         shop.project.push(&shop.repo).went_live();
-        until("its tree is in readiness", || {
+        let ready = until("its tree is in readiness", || {
             spare().filter(|name| *name != first)
         });
         shop.server.until_drained("shop");
+        if meanwhile == Lay {
+            std::fs::remove_dir_all(store.join(ready)).unwrap();
+        }
     }
     let commit = shop.project.version("v2");
     let push = push_to_death(&shop, point);

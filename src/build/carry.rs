@@ -5,8 +5,11 @@
 //!                                 └─ too large, no room, trouble: left out
 //! ```
 //!
+//! In two steps: the copies are made while the install runs, and get their names in the new release when that has ended.
 //! Copies, never hard links: the old release runs on, and may write into its own. What it changes under the copy is left
 //! out. A cache is there whole or not at all, and no trouble with one fails a deploy: the build then begins without.
+
+mod place;
 
 use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
@@ -14,7 +17,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 
 use crate::config::CachePath;
-use crate::process::copy::{Copied, copy_file};
+use crate::process::copy::{self, copy_file};
 use crate::process::delete::delete_now;
 use crate::process::disk::free;
 use crate::process::rig::kill_point;
@@ -24,13 +27,11 @@ const SPARE: u64 = 256 << 20;
 /// The most files and directories that one cache may have.
 const ENTRIES_MAX: usize = 300_000;
 
-/// What to carry, from where to where.
+/// What to carry, and from where.
 pub struct CarryRequest<'r> {
     /// The release that was built before.
     pub from: &'r Path,
-    /// The new release, installed and not built.
-    pub to: &'r Path,
-    /// A directory beside it that nobody else uses; what was left there is removed.
+    /// A directory beside the new release that nobody else uses; what was left there is removed.
     pub staging: &'r Path,
     /// Which directories.
     pub caches: &'r [CachePath],
@@ -40,12 +41,29 @@ pub struct CarryRequest<'r> {
     pub go_on: &'r dyn Fn() -> bool,
 }
 
+/// Copies of caches, whole, beside the new release and not yet in it.
+#[derive(Debug)]
+pub struct Copies {
+    staging: PathBuf,
+    copied: Vec<(CachePath, Copied)>,
+    left_out: Vec<(CachePath, LeftOut)>,
+}
+
+/// The copy of one cache.
+#[derive(Debug)]
+struct Copied {
+    at: PathBuf,
+    files: usize,
+    bytes: u64,
+    changed: usize,
+}
+
 /// What was carried.
 #[derive(Debug, Default)]
 pub struct Carried {
     /// Which directories.
     pub caches: Vec<CachePath>,
-    /// How many files.
+    /// How many files were copied for them.
     pub files: usize,
     /// Their sizes together, in bytes.
     pub bytes: u64,
@@ -97,58 +115,53 @@ pub enum LeftOut {
     },
 }
 
-/// Carries each cache that the old release has and the new one has not. What the install has put in its place stays, and
-/// gets what is beside it. Blocks: about as long as `cp -r`.
-pub fn carry(request: &CarryRequest<'_>) -> Carried {
-    let mut carried = Carried::default();
-    for cache in request.caches {
-        match one(request, cache, carried.bytes) {
-            Ok(None) => {}
-            Ok(Some(copied)) => {
-                carried.caches.push(cache.clone());
-                carried.files += copied.files;
-                carried.bytes += copied.bytes;
-                carried.changed += copied.changed;
-            }
-            Err(why) => carried.left_out.push((cache.clone(), why)),
+impl CarryRequest<'_> {
+    /// Copies each cache that the old release has. Blocks: about as long as `cp -r`.
+    pub fn copy(&self) -> Copies {
+        let mut copies = Copies {
+            staging: self.staging.to_owned(),
+            copied: Vec::new(),
+            left_out: Vec::new(),
+        };
+        if let Err(error) = delete_now(self.staging) {
+            // Where it is in the way of a copy, that is left out.
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "what was carried halfway can't be removed");
         }
+        let mut left = self.limit;
+        for (n, cache) in self.caches.iter().enumerate() {
+            let to = self.staging.join(n.to_string());
+            match self.one(cache, &to, left) {
+                Ok(None) => {}
+                Ok(Some(copied)) => {
+                    left = left.saturating_sub(copied.bytes);
+                    copies.copied.push((cache.clone(), copied));
+                }
+                Err(why) => copies.left_out.push((cache.clone(), why)),
+            }
+        }
+        kill_point("carry.copied");
+        copies
     }
-    if let Err(error) = delete_now(request.staging) {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "what was carried halfway can't be removed");
-    }
-    carried
-}
 
-#[derive(Debug, Default)]
-struct Copies {
-    files: usize,
-    bytes: u64,
-    changed: usize,
-}
-
-fn one(
-    request: &CarryRequest<'_>,
-    cache: &CachePath,
-    so_far: u64,
-) -> Result<Option<Copies>, LeftOut> {
-    let path = cache.as_path();
-    if !within(request.from, path)? {
-        return Ok(None);
+    fn one(&self, cache: &CachePath, to: &Path, limit: u64) -> Result<Option<Copied>, LeftOut> {
+        let path = cache.as_path();
+        if !within(self.from, path)? {
+            return Ok(None);
+        }
+        let source = self.from.join(path);
+        let survey = survey(&source)?;
+        survey.check(self.from, limit)?;
+        if survey.entries.is_empty() {
+            return Ok(None);
+        }
+        DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(self.staging)
+            .map_err(failed("make the directory", self.staging))?;
+        survey.copy(&source, to, self.go_on).map(Some)
     }
-    let there = within(request.to, path)?;
-    let (source, target) = (request.from.join(path), request.to.join(path));
-    let survey = survey(&source, there.then_some(&target))?;
-    survey.check(request.to, request.limit.saturating_sub(so_far))?;
-    if survey.entries.is_empty() {
-        return Ok(None);
-    }
-    delete_now(request.staging).map_err(|error| failed("remove", &error.path)(error.source))?;
-    let copies = survey.copy(&source, request)?;
-    kill_point("carry.copied");
-    place(request.staging, request.to, path, there)?;
-    kill_point("carry.placed");
-    Ok(Some(copies))
 }
 
 /// Whether there is something at this path of a release, every step of which is a directory of the release's own.
@@ -194,16 +207,13 @@ enum Kind {
     Symlink,
 }
 
-/// Looks through a cache. Of one that is there already (`present`) only what is missing beside it is taken.
-fn survey(source: &Path, present: Option<&PathBuf>) -> Result<Survey, LeftOut> {
+/// Looks through a cache.
+fn survey(source: &Path) -> Result<Survey, LeftOut> {
     let mut survey = Survey::default();
     let found = match fs::symlink_metadata(source) {
         Err(error) if is_absent(&error) => return Ok(survey),
         found => found.map_err(failed("look at", source))?,
     };
-    if present.is_some_and(|target| !found.is_dir() || !target.is_dir()) {
-        return Ok(survey); // what is there stays
-    }
     survey.add(PathBuf::new(), &found)?;
     let mut ahead = if found.is_dir() {
         vec![PathBuf::new()]
@@ -219,10 +229,6 @@ fn survey(source: &Path, present: Option<&PathBuf>) -> Result<Survey, LeftOut> {
         for entry in entries {
             let entry = entry.map_err(failed("list", &full))?;
             let path = dir.join(entry.file_name());
-            let stays = |target: &PathBuf| fs::symlink_metadata(target.join(&path)).is_ok();
-            if dir.as_os_str().is_empty() && present.is_some_and(stays) {
-                continue;
-            }
             let Ok(found) = entry.metadata() else {
                 continue; // likewise
             };
@@ -231,9 +237,6 @@ fn survey(source: &Path, present: Option<&PathBuf>) -> Result<Survey, LeftOut> {
             }
             survey.add(path, &found)?;
         }
-    }
-    if present.is_some() && survey.entries.len() == 1 {
-        survey.entries.clear();
     }
     Ok(survey)
 }
@@ -258,12 +261,12 @@ impl Survey {
         Ok(())
     }
 
-    fn check(&self, to: &Path, limit: u64) -> Result<(), LeftOut> {
+    fn check(&self, beside: &Path, limit: u64) -> Result<(), LeftOut> {
         let bytes = self.bytes;
         if bytes > limit {
             return Err(LeftOut::TooLarge { bytes, limit });
         }
-        let left = free(to).map_err(failed("ask for room in", to))?;
+        let left = free(beside).map_err(failed("ask for room in", beside))?;
         let inodes = self.entries.len() as u64;
         if left.bytes < bytes.saturating_add(SPARE) || left.lacks_inodes(2 * inodes) {
             return Err(LeftOut::NoRoom { bytes });
@@ -271,39 +274,38 @@ impl Survey {
         Ok(())
     }
 
-    fn copy(&self, source: &Path, request: &CarryRequest<'_>) -> Result<Copies, LeftOut> {
-        let staging = request.staging;
-        DirBuilder::new()
-            .mode(0o700)
-            .create(staging)
-            .map_err(failed("make the directory", staging))?;
-        let top = staging.join("cache");
-        let mut copies = Copies::default();
+    fn copy(&self, source: &Path, at: &Path, go_on: &dyn Fn() -> bool) -> Result<Copied, LeftOut> {
+        let (mut files, mut bytes, mut changed) = (0, 0, 0);
         for entry in &self.entries {
-            if !(request.go_on)() {
+            if !go_on() {
                 return Err(LeftOut::GivenUp);
             }
-            let (from, to) = (joined(source, &entry.path), joined(&top, &entry.path));
+            let (from, to) = (joined(source, &entry.path), joined(at, &entry.path));
             match entry.kind {
                 Kind::Directory { .. } => DirBuilder::new()
                     .mode(0o700)
                     .create(&to)
                     .map_err(failed("make the directory", &to))?,
                 Kind::File => match copy_file(&from, &to).map_err(failed("copy", &from))? {
-                    Copied::Whole(bytes) => {
-                        copies.files += 1;
-                        copies.bytes += bytes;
+                    copy::Copied::Whole(size) => {
+                        files += 1;
+                        bytes += size;
                     }
-                    Copied::Not => copies.changed += 1,
+                    copy::Copied::Not => changed += 1,
                 },
                 Kind::Symlink => match fs::read_link(&from) {
                     Ok(target) => symlink(target, &to).map_err(failed("make the symlink", &to))?,
-                    Err(_) => copies.changed += 1,
+                    Err(_) => changed += 1,
                 },
             }
         }
-        self.set_modes(&top)?;
-        Ok(copies)
+        self.set_modes(at)?;
+        Ok(Copied {
+            at: at.to_owned(),
+            files,
+            bytes,
+            changed,
+        })
     }
 
     /// Last, because a directory that can't be written can't be filled either.
@@ -326,27 +328,6 @@ fn joined(top: &Path, path: &Path) -> PathBuf {
     } else {
         top.join(path)
     }
-}
-
-/// Gives the copies their names in the new release.
-fn place(staging: &Path, release: &Path, path: &Path, there: bool) -> Result<(), LeftOut> {
-    let (top, target) = (staging.join("cache"), release.join(path));
-    if !there {
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent).map_err(failed("make the directory", parent))?;
-        }
-        return match fs::symlink_metadata(&top) {
-            // It was a single file, and has changed.
-            Err(error) if is_absent(&error) => Ok(()),
-            _ => fs::rename(&top, &target).map_err(failed("rename to", &target)),
-        };
-    }
-    for entry in fs::read_dir(&top).map_err(failed("list", &top))? {
-        let entry = entry.map_err(failed("list", &top))?;
-        let to = target.join(entry.file_name());
-        fs::rename(entry.path(), &to).map_err(failed("rename to", &to))?;
-    }
-    Ok(())
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LeftOut {

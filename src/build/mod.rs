@@ -25,7 +25,7 @@ mod toolchain;
 mod tree_rules;
 mod walk;
 
-pub use carry::{Carried, CarryRequest, LeftOut, carry};
+pub use carry::{Carried, CarryRequest, Copies, LeftOut};
 pub use checkout::{Checkout, CheckoutError, checkout, sync_release};
 pub use failure::{DISK_HINT, StepFailure};
 pub use inputs::{Inputs, Surroundings};

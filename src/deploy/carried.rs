@@ -1,14 +1,25 @@
 //! Build caches: which release they come from, and what the pusher reads of it.
+//!
+//! ```text
+//!   Nothing                      there is no build, or nobody wants them
+//!   Copying ──place──► carried   while the install runs
+//!   PutOff  ──place──► carried   after it: it comes first, where the disk may not have room for both
+//! ```
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use super::stage::Stage;
-use crate::build::{Carried, CarryRequest, LeftOut, carry};
-use crate::config::CachePath;
+use crate::build::{Carried, CarryRequest, Copies, LeftOut};
+use crate::config::{AppFiles, BuildCommand, CachePath};
 use crate::git::{GitError, ObjectId, Repo};
-use crate::ids::ReleaseNumber;
+use crate::ids::{CommitId, ReleaseNumber};
 use crate::process::blocking;
+use crate::process::disk::free;
 use crate::push::Verbosity;
 use crate::report::{EventKind, Failure, Phase, Stream, size_text, with_causes};
 use crate::time::Took;
@@ -17,51 +28,113 @@ use crate::time::Took;
 const WORTH_A_LINE: Duration = Duration::from_millis(250);
 /// The mode of a directory in a tree of git's.
 const DIRECTORY: u32 = 0o040_000;
+/// What is left on the disk to an install beside which caches are copied, in bytes: more than installs take.
+const LEFT_TO_INSTALL: u64 = 2 << 30;
 
-/// Carries the caches of the release that was built last into a new one. Whatever goes wrong is told in the log: the build
-/// then begins without them. Fails only if the deploy is given up.
-pub(super) async fn bring(stage: &Stage, to: &Path, caches: &[CachePath]) -> Result<(), Failure> {
+/// Caches on their way into a new release.
+pub(super) enum Carrying {
+    Nothing,
+    Copying(ReleaseNumber, JoinHandle<Done>, Arc<AtomicBool>),
+    PutOff(ReleaseNumber, Box<dyn FnOnce() -> Done + Send>),
+}
+
+/// The copies, and how long they took to make.
+type Done = Result<(Copies, Duration), GitError>;
+
+/// Begins to carry the caches of the release that was built last, if the new one is to be built.
+pub(super) async fn begin(stage: &Stage, files: &AppFiles) -> Carrying {
     let limit = stage.site.settings.borrow().build_cache.max_bytes;
-    if caches.is_empty() || limit == 0 || stage.order.options.no_cache {
-        return Ok(());
+    let caches = &files.config.build.cache;
+    let is_built = files.build_command() != BuildCommand::Nothing;
+    if !is_built || caches.is_empty() || limit == 0 || stage.order.options.no_cache {
+        return Carrying::Nothing;
     }
     let Some(before) = built_last(stage).await else {
-        return Ok(());
+        return Carrying::Nothing;
     };
-    let began = Instant::now();
-    let (from, to) = (stage.paths.release(before), to.to_owned());
+    let is_over = Arc::new(AtomicBool::new(false));
+    let work = copying(stage, before, caches.clone(), limit, Arc::clone(&is_over));
+    let from = stage.paths.release(before);
+    let roomy = blocking(move || {
+        free(&from).is_ok_and(|left| left.bytes >= limit.saturating_add(LEFT_TO_INSTALL))
+    });
+    if roomy.await {
+        Carrying::Copying(before, tokio::task::spawn_blocking(work), is_over)
+    } else {
+        Carrying::PutOff(before, Box::new(work))
+    }
+}
+
+/// Copies what the commit does not hold itself.
+fn copying(
+    stage: &Stage,
+    before: ReleaseNumber,
+    caches: Vec<CachePath>,
+    limit: u64,
+    is_over: Arc<AtomicBool>,
+) -> impl FnOnce() -> Done + Send + 'static {
+    let from = stage.paths.release(before);
     let staging = stage.paths.staging(stage.journal().deploy());
     let (repo, commit) = (
         stage.order.app.repo.clone(),
         stage.order.wanted.commit.clone(),
     );
-    let (caches, cancelled) = (caches.to_vec(), stage.cancelled());
-    let carried = blocking(move || {
-        let repo = Repo::open(&repo)?;
-        let top = repo.commit_tree(&commit)?;
-        let mut wanted = Vec::new();
-        for cache in caches {
-            if !holds(&repo, top, cache.as_path())? {
-                wanted.push(cache);
-            }
-        }
-        Ok::<_, GitError>(carry(&CarryRequest {
+    let cancelled = stage.cancelled();
+    move || {
+        let began = Instant::now();
+        let wanted = not_held(&repo, &commit, caches)?;
+        let copies = CarryRequest {
             from: &from,
-            to: &to,
             staging: &staging,
             caches: &wanted,
             limit,
-            go_on: &|| cancelled.already().is_none(),
-        }))
-    });
-    match carried.await {
-        Ok(carried) => tell(stage, before, &carried, began.elapsed()),
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(app = %stage.app(), error, "build caches can't be carried");
+            go_on: &|| !is_over.load(Ordering::Relaxed) && cancelled.already().is_none(),
+        }
+        .copy();
+        Ok((copies, began.elapsed()))
+    }
+}
+
+impl Carrying {
+    /// Puts the caches into the new release, which is installed. Whatever goes wrong is told in the log: the build then
+    /// begins without them. Fails only if the deploy is given up.
+    pub(super) async fn place(self, stage: &Stage, to: &Path) -> Result<(), Failure> {
+        let (before, done) = match self {
+            Self::Nothing => return Ok(()),
+            Self::Copying(before, copies, _) => (before, joined(copies).await),
+            Self::PutOff(before, work) => (before, blocking(work).await),
+        };
+        match done {
+            Ok((copies, took)) => {
+                let to = to.to_owned();
+                let carried = blocking(move || copies.place(&to)).await;
+                tell(stage, before, &carried, took);
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(app = %stage.app(), error, "build caches can't be carried");
+            }
+        }
+        stage.go_on()
+    }
+
+    /// Nothing is to be built any more. When this returns nothing is written any more; what was goes with the deploy.
+    pub(super) async fn give_up(self) {
+        if let Self::Copying(_, copies, is_over) = self {
+            is_over.store(true, Ordering::Relaxed);
+            if let Err(error) = joined(copies).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "build caches can't be carried");
+            }
         }
     }
-    stage.go_on()
+}
+
+async fn joined(copies: JoinHandle<Done>) -> Done {
+    match copies.await {
+        Ok(done) => done,
+        Err(join) => std::panic::resume_unwind(join.into_panic()),
+    }
 }
 
 /// The live release; where nothing is live, the newest that was. A deploy that failed has left none.
@@ -75,6 +148,23 @@ async fn built_last(stage: &Stage) -> Option<ReleaseNumber> {
         .database
         .run(move |database| database.releases(&app));
     Some(releases.await.ok()?.last()?.number)
+}
+
+/// Those at whose paths the commit has nothing itself.
+fn not_held(
+    repo: &Path,
+    commit: &CommitId,
+    caches: Vec<CachePath>,
+) -> Result<Vec<CachePath>, GitError> {
+    let repo = Repo::open(repo)?;
+    let top = repo.commit_tree(commit)?;
+    let mut wanted = Vec::new();
+    for cache in caches {
+        if !holds(&repo, top, cache.as_path())? {
+            wanted.push(cache);
+        }
+    }
+    Ok(wanted)
 }
 
 /// Whether the commit itself has something at this path: that is what its author wants there.

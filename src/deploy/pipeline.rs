@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::branch::{self, BranchMove, Moved};
 use super::cancel::Cancelled;
-use super::carried;
+use super::carried::{self, Carrying};
 use super::journal::Journal;
 use super::launch::{Live, NewlyLive, Ready, Replaced, Startable};
 use super::room;
@@ -240,8 +240,14 @@ async fn build_release(stage: &mut Stage) -> Result<Startable, Failure> {
     let turn = async { Ok(turn_to_build(stage).await) };
     let turn = stage.unless_given_up(turn).await?;
     let checked_out = CheckedOut::make(stage).await?;
-    let installed = checked_out.install(stage).await?;
-    let built = installed.build(stage).await?;
+    let caches = carried::begin(stage, &checked_out.startable.files).await;
+    let built = match checked_out.install(stage).await {
+        Ok(installed) => installed.build(stage, caches).await?,
+        Err(failure) => {
+            caches.give_up().await;
+            return Err(failure);
+        }
+    };
     // Nothing that they have sent into the background runs on beside the app.
     stage.end_build().await;
     kill_point("build.strays_ended");
@@ -333,7 +339,7 @@ struct Installed {
 }
 
 impl Installed {
-    async fn build(self, stage: &Stage) -> Result<Startable, Failure> {
+    async fn build(self, stage: &Stage, carrying: Carrying) -> Result<Startable, Failure> {
         let caches = stage.paths.caches();
         let request = BuildRequest {
             release: &self.startable.dir,
@@ -351,8 +357,7 @@ impl Installed {
             phase: Phase::Build,
             command: Some(words.clone()),
         });
-        let caches = &self.startable.files.config.build.cache;
-        carried::bring(stage, &self.startable.dir, caches).await?;
+        carrying.place(stage, &self.startable.dir).await?;
         let mut tell = |line| tell_line(stage, line);
         let build = async { build::build(&request, &mut tell).await.map_err(shown) };
         match stage.unless_given_up(build).await? {

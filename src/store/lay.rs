@@ -21,6 +21,7 @@ use super::snapshot::{Kind, Snapshot, Stamp};
 use super::spare::above;
 use crate::process::delete::open_to_owner;
 use crate::process::files::copy_range;
+use crate::process::rig::kill_point;
 
 /// How much is read at once, in bytes.
 const PIECE: usize = 256 << 10;
@@ -131,6 +132,7 @@ impl Layer<'_> {
             .wanted(|item| matches!(item, Item::File { .. }))
             .collect();
         self.files(&files, pace)?;
+        kill_point("store.laying");
         self.links()?;
         self.modes()
     }

@@ -35,14 +35,15 @@ impl Place {
             .iter()
             .map(|path| CachePath::read(path).unwrap())
             .collect();
-        let carried = carry(&CarryRequest {
+        let copies = CarryRequest {
             from: &self.path("1"),
-            to: &self.path("2"),
             staging: &self.path(".staging-9"),
             caches: &caches,
             limit,
             go_on,
-        });
+        }
+        .copy();
+        let carried = copies.place(&self.path("2"));
         assert!(
             !self.path(".staging-9").exists(),
             "nothing is left of the way"
