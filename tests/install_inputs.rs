@@ -89,6 +89,9 @@ fn what_npm_reads_of_the_app_is_told_by_its_name() {
             ("`npm-shrinkwrap.json` changed since release 1", |b| {
                 b.project.write("npm-shrinkwrap.json", LOCK);
             }),
+            ("`packages/a/.npmrc` changed since release 1", |b| {
+                link(b, "../../README.md", "packages/a/.npmrc");
+            }),
             (
                 "`.npmrc`, `package-lock.json`, `package.json` and 1 more changed since release 1",
                 |b| {
@@ -279,6 +282,15 @@ fn where_scripts_run_names_count() {
                 link(b, "src/unread.js", "README.md");
             }),
         ],
+    );
+    // Scripts run that have not run before.
+    misses(
+        QUIET,
+        READS,
+        &[(
+            "files were added or removed since release 1, which the install scripts of `binding.gyp` may look for",
+            |b| write(b, "binding.gyp", "{}"),
+        )],
     );
     // A program of a workspace may be read by a script as well as by npm.
     misses(

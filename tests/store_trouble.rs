@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use support::project::pushed;
+use support::same_tree::{lock, tarball};
 use support::{Orchard, Project, Server, SmallDisk, skip, until};
 
 /// A project whose install makes a tree of this many bytes, beside a package, and waits where a file says so.
@@ -224,6 +225,59 @@ fn what_does_not_fit_on_the_disk_is_not_stored() {
     app.until_ready();
     app.push_lays_out();
     app.assert_same();
+}
+
+#[test]
+fn on_a_disk_so_full_that_pushes_are_refused_stored_trees_go() {
+    const MIB: usize = 1 << 20;
+    let settings = "look_every = \"1s\"\n";
+    let Some((mut server, disk)) = SmallDisk::with_server("size=400m", settings) else {
+        skip("nothing can be mounted here");
+        return;
+    };
+    server.launch(&["--listen", "127.0.0.1:0"]);
+    let mut app = Orchard::on(server, making(16 * MIB), &[]);
+    app.push_installs("nothing is stored yet");
+    app.until_ready();
+    app.push_lays_out();
+    app.until_ready();
+    disk.leave_bytes(100 * MIB as u64);
+    until("what is stored goes", || {
+        let left = app.stored(|name| name.starts_with("spare-") || name.ends_with(".tree"));
+        left.is_empty().then_some(())
+    });
+    disk.empty();
+    app.push_installs("nothing is stored yet");
+}
+
+#[test]
+fn what_npm_went_on_without_is_not_missing_for_ever() {
+    let project = Project::empty();
+    project.write(
+        "package.json",
+        r#"{"name": "going-on", "version": "1.0.0", "private": true, "scripts": {"start": "node server.js"}, "optionalDependencies": {"flaky": "file:flaky-1.0.0.tgz"}}"#,
+    );
+    // Once it fails, as where the network does.
+    let package =
+        r#"{"name": "flaky", "version": "1.0.0", "scripts": {"install": "node install.js"}}"#;
+    let install = "const fs = require('node:fs');
+const again = `${process.env.npm_config_cache}/again`;
+if (!fs.existsSync(again)) { fs.writeFileSync(again, ''); process.exit(1); }
+";
+    let files = [
+        ("package.json", 0o644, package),
+        ("install.js", 0o644, install),
+    ];
+    tarball(&project, "flaky-1.0.0.tgz", &files);
+    lock(&project);
+    let mut app = Orchard::of(project);
+    app.push().says("not stored: npm went on without `flaky`");
+    assert!(!app.release().join("node_modules/flaky").exists());
+    app.push_installs("nothing is stored yet");
+    assert!(app.release().join("node_modules/flaky").exists());
+    app.until_stored();
+    app.push_lays_out();
+    assert!(app.release().join("node_modules/flaky").exists());
 }
 
 #[test]

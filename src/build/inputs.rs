@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::install::InstallRequest;
 use super::listing::Listing;
+use super::npm_left_out::{Machine, left_out, may_omit};
 use super::npm_lock::{Scripts, own_programs, scripts};
 use super::other_locks::floating;
 use crate::config::{LOCKFILES, ManagerKind};
@@ -76,6 +77,14 @@ impl Inputs {
             for path in listing.files_named(name) {
                 let digest = listing.file(path).expect("it is in the listing");
                 parts.insert(shown(path), digest);
+            }
+            for path in listing.links_named(name) {
+                let led_to = [
+                    listing.look(path),
+                    Digest::of(&content(&release.join(path))),
+                ];
+                let both = led_to.map(|digest| digest.to_string()).concat();
+                parts.insert(shown(path), Digest::of(both.as_bytes()));
             }
         }
         parts.extend(around.parts());
@@ -159,9 +168,12 @@ impl Inputs {
         self.programs.contains(program) && matches!(self.scripts, Scripts::Of(_))
     }
 
-    /// Whether what an install has read besides would be the same now.
+    /// Whether what an install has read besides would be the same now, and nothing runs now that has not run then.
     pub fn holds(&self, about: &About) -> bool {
-        self.now(&about.reads) == about.reads
+        let is_seen = |name: &str| about.reads.contains_key(name);
+        let ran_scripts = is_seen(NAMES) || is_seen(EVERYTHING);
+        let runs_scripts = matches!(self.scripts, Scripts::Of(_));
+        (ran_scripts || !runs_scripts) && self.now(&about.reads) == about.reads
     }
 
     /// The same reads, as they would be now.
@@ -215,6 +227,31 @@ impl Inputs {
             _ => format!("the app changed {since}, and what of it the install reads is not known"),
         }
     }
+}
+
+impl InstallRequest<'_> {
+    /// What the install has left out though it should be there, in words; nothing where that can't be told.
+    pub(super) fn left_out(&self, inputs: &Inputs) -> Option<String> {
+        if self.toolchain.manager.kind != ManagerKind::Npm {
+            return None;
+        }
+        let lock = lockfile(self.release, &inputs.listing)?;
+        let may_omit_all = may_omit(&self.config_files(), &self.environment());
+        let is_there = |path: &str| fs::symlink_metadata(self.release.join(path)).is_ok();
+        let machine = Machine::of(self.toolchain);
+        let missed = left_out(&lock, &machine, self.omit, may_omit_all, is_there);
+        let names: Vec<String> = missed
+            .iter()
+            .map(|path| package_at(path).to_owned())
+            .collect();
+        (!names.is_empty()).then(|| format!("npm went on without {}", listed(&names)))
+    }
+}
+
+/// The name of the package that lies at a path of a lockfile.
+fn package_at(path: &str) -> &str {
+    path.rsplit_once("node_modules/")
+        .map_or(path, |(_, name)| name)
 }
 
 impl Surroundings {

@@ -54,6 +54,17 @@ impl Listing {
             .filter(move |path| path.file_name() == Some(OsStr::new(name)))
     }
 
+    /// The symlinks whose last name is this, wherever they are.
+    pub(super) fn links_named(&self, name: &str) -> impl Iterator<Item = &Path> {
+        let links = self
+            .0
+            .iter()
+            .filter(|(_, leaf)| matches!(leaf, Leaf::Link { .. }));
+        links
+            .map(|(path, _)| Path::new(OsStr::from_bytes(path)))
+            .filter(move |path| path.file_name() == Some(OsStr::new(name)))
+    }
+
     /// All files.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         let files = self

@@ -11,6 +11,7 @@ mod inspect;
 mod install;
 mod links;
 mod listing;
+mod npm_left_out;
 mod npm_lock;
 mod npm_manual;
 mod other_locks;

@@ -137,7 +137,7 @@ impl Seen {
                 &mut self.scripts
             };
             names.push(name.to_owned());
-        } else if text("integrity").is_none() && !is("inBundle") {
+        } else if text("integrity").is_none() && !(is("inBundle") && resolved.is_empty()) {
             self.floating.push(name.to_owned());
         }
         if is("hasInstallScript") {
@@ -286,6 +286,8 @@ mod tests {
         let floating = |name: &str| Scripts::Floating(vec![name.to_owned()]);
         let git = json!({"packages": {"node_modules/g": {"resolved": "git+ssh://git@host/g.git#abc", "hasInstallScript": true}}});
         assert_eq!(of(&git, &json!({})), floating("g"));
+        let bundled = json!({"packages": {"node_modules/g": {"resolved": "git+ssh://git@host/g.git#abc", "inBundle": true}}});
+        assert_eq!(of(&bundled, &json!({})), floating("g"));
         for outside in ["file:../c", "file:/opt/c"] {
             let copied = json!({"packages": {"node_modules/c": {"resolved": outside}}});
             assert_eq!(of(&copied, &json!({})), floating("c"));

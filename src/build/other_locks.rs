@@ -43,8 +43,17 @@ fn of_pnpm(lock: &str) -> Vec<String> {
     names.collect()
 }
 
-/// One line has all of a package: `"a": ["a@https://…", {}, "sha512-…"]`.
+/// One line has all of a package: `"a": ["a@https://…", {}, "sha512-…"]`. Of a binary one only the addresses can be read:
+/// what is not as registries have it may have no checksum.
 fn of_bun(lock: &str) -> Vec<String> {
+    if lock.starts_with(BUN_BINARY) {
+        let words = lock.split(|c: char| c.is_control() || c.is_whitespace() || c == '\u{fffd}');
+        let addresses = words.filter_map(|word| Some(&word[remote_at(word)?..]));
+        return addresses
+            .filter(|address| !address.contains("/-/") && !address.ends_with('/'))
+            .map(|address| name_at(address).to_owned())
+            .collect();
+    }
     let open = lock.lines().filter(|line| !line.contains("\"sha512-"));
     let names = open.filter_map(|line| {
         let (_, package) = line.split_once(": [\"")?;
@@ -70,12 +79,23 @@ fn of_entries(lock: &str, from: &str, fixed_by: &[&str]) -> Vec<String> {
     names.collect()
 }
 
+/// How the address of something begins that does not come from a registry by its name.
+const SCHEMES: [&str; 7] = [
+    "http://", "https://", "git@", "git:", "git+", "github:", "ssh:",
+];
+/// How a `bun.lockb` begins.
+const BUN_BINARY: &str = "#!/usr/bin/env bun";
+
 fn is_remote(name: &str) -> bool {
-    [
-        "http://", "https://", "git@", "git:", "git+", "github:", "ssh:",
-    ]
-    .iter()
-    .any(|scheme| name.starts_with(scheme) || name.contains(&format!("@{scheme}")))
+    SCHEMES
+        .iter()
+        .any(|scheme| name.starts_with(scheme) || name.contains(&format!("@{scheme}")))
+}
+
+/// Where in a text an address begins.
+fn remote_at(text: &str) -> Option<usize> {
+    let found = SCHEMES.iter().filter_map(|scheme| text.find(scheme));
+    found.min()
 }
 
 /// yarn 1 writes the checksum of an archive behind its address.
@@ -109,6 +129,18 @@ mod tests {
         assert!(floating(ManagerKind::Yarn, yarn).is_empty());
         let bun = "    \"ms\": [\"ms@2.1.3\", \"\", {}, \"sha512-x==\"],\n    \"own\": [\"own@file:own\", {}],\n    \"b\": [\"b@workspace:packages/b\"],\n";
         assert!(floating(ManagerKind::Bun, bun).is_empty());
+    }
+
+    #[test]
+    fn of_a_binary_lockfile_every_address_floats_that_is_not_a_registrys() {
+        let lock = |address: &str| {
+            format!("#!/usr/bin/env bun\nbun-lockfile-format-v0\n\u{fffd}\0{address}\0ms\0")
+        };
+        assert!(floating(ManagerKind::Bun, &lock("sha512")).is_empty());
+        assert!(floating(ManagerKind::Bun, &lock("https://r/ms/-/ms-2.1.3.tgz")).is_empty());
+        for address in ["https://h/a.tgz", "github:a/b", "git+ssh://git@h/c.git"] {
+            assert_eq!(floating(ManagerKind::Bun, &lock(address)), [address]);
+        }
     }
 
     #[test]

@@ -73,6 +73,10 @@ pub async fn install_to_store(
         warnings: installed.warnings.clone(),
         took_ms: u64::try_from(installed.took.as_millis()).unwrap_or(u64::MAX),
     };
+    if let Some(why) = request.left_out(inputs) {
+        let tree = Err(why);
+        return Ok(Fresh { installed, tree });
+    }
     let inputs = Arc::clone(inputs);
     let tree = match before {
         Ok(before) => blocking(move || note(&store, &inputs, &before, opened, about)).await,

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::site::Site;
 use super::stage::{Stage, broken};
 use crate::build::DISK_HINT;
+use crate::ids::AppName;
 use crate::process::blocking;
 use crate::process::disk::Free;
 use crate::process::reserve::Restored;
 use crate::report::{Failure, Phase};
+use crate::store::{Store, StoreError};
 
 /// Fails unless the reserve is whole: from here on the deploy may fill the disk, and the way back must still work.
 pub(super) async fn for_the_way_back(stage: &Stage, phase: Phase) -> Result<(), Failure> {
@@ -33,9 +35,20 @@ pub(super) async fn of_stored_trees(stage: &Stage) {
         Arc::clone(&stage.order.store),
     );
     let given = blocking(move || store.give_way(|path| remover.is_nearly_full(path))).await;
+    told(stage.app(), given);
+}
+
+/// Whenever it is looked: on a disk so full that pushes are refused, no push comes that would ask for the room.
+pub(super) async fn for_pushes(app: &AppName, store: &Arc<Store>) {
+    let store = Arc::clone(store);
+    let given = blocking(move || store.make_way_for_pushes()).await;
+    told(app, given);
+}
+
+fn told(app: &AppName, given: Result<(), StoreError>) {
     if let Err(error) = given {
         let error = &error as &dyn std::error::Error;
-        tracing::warn!(app = %stage.app(), error, "stored trees can't be removed");
+        tracing::warn!(%app, error, "stored trees can't be removed");
     }
 }
 

@@ -87,16 +87,14 @@ impl Upkeep {
         let app = self.app.clone();
         let shelved = move || {
             let id = match trees {
-                Trees::None => return Ok(None),
-                Trees::Used(id) => id,
-                Trees::Made(pending) => {
-                    let tree = pending.seal()?;
+                Trees::None => None,
+                Trees::Used(id) => Some(id),
+                Trees::Made(pending) => told(pending.seal()).inspect(|tree| {
                     tracing::info!(%app, %tree, "tree of an install is stored");
-                    tree
-                }
+                }),
             };
             store.prune(&limits, SystemTime::now())?;
-            Ok::<_, PackError>(store.open(id)?)
+            id.map_or(Ok(None), |id| store.open(id))
         };
         told(blocking(shelved).await).flatten().map(Arc::new)
     }
@@ -109,7 +107,7 @@ impl Upkeep {
         let made = blocking(move || match entry {
             Some(entry) if spare => store.make_ready(&entry),
             Some(_) => store.remove_spare(),
-            None => Ok(()),
+            None => store.remove_orphan(spare),
         });
         told(made.await);
     }

@@ -59,7 +59,8 @@ impl Identity {
     }
 }
 
-fn boot_id() -> io::Result<String> {
+/// Which boot of the machine this is.
+pub fn boot_id() -> io::Result<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     Ok(text.trim().to_owned())
 }

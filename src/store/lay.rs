@@ -86,7 +86,18 @@ pub(super) fn lay_located(entry: &Entry, release: &Path) -> Result<(), StoreErro
         which: Which::All(release),
         found: &BTreeMap::new(),
     };
-    located(entry).try_for_each(|record| layer.file(record))
+    located(entry).try_for_each(|record| {
+        let parent = release.join(record.path());
+        let parent = parent.parent().unwrap_or(release);
+        let mode = fs::metadata(parent)
+            .map_err(failed("look at", parent))?
+            .mode()
+            & 0o7777;
+        // It may be closed to ourselves.
+        set_mode(parent, mode | 0o700)?;
+        layer.file(record)?;
+        set_mode(parent, mode)
+    })
 }
 
 /// Gives the files of the app's own the modes that the install has given them.

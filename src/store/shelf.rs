@@ -59,7 +59,7 @@ pub struct Kept {
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// All trees of the app together, in bytes. The one that was used last is kept in any case.
+    /// All trees of the app together, in bytes. The one that was used last is kept in any case, unless this is 0.
     pub bytes: u64,
     /// How long a tree is kept that is not used.
     pub age: Duration,
@@ -176,9 +176,12 @@ impl Store {
         Ok(kept.collect())
     }
 
-    /// Removes what was not used for long, and more where all of it is too much. Gives how many trees are gone, and their
-    /// bytes.
+    /// Removes what was not used for long, and more where all of it is too much; everything where nothing is to be kept.
+    /// Gives how many trees are gone, and their bytes.
     pub fn prune(&self, limits: &Limits, now: SystemTime) -> Result<(usize, u64), StoreError> {
+        if limits.bytes == 0 {
+            return self.clear();
+        }
         let mut all = 0;
         let mut gone = (0, 0);
         for (n, (id, used)) in self.names()?.into_iter().enumerate() {
@@ -224,6 +227,13 @@ impl Store {
             self.remove(&id)?;
         }
         Ok(())
+    }
+
+    /// The same, as long as pushes would be refused for want of room: of all that fills a disk this is missed the least.
+    pub fn make_way_for_pushes(&self) -> Result<(), StoreError> {
+        self.give_way(|dir| {
+            free(dir).is_ok_and(|left| left.bytes < LEFT_BYTES || left.lacks_inodes(LEFT_INODES))
+        })
     }
 
     /// Compares each byte of a tree with what was stored, and removes the tree if it is not that.

@@ -83,6 +83,11 @@ impl Snapshot {
         Ok(Self(found))
     }
 
+    /// The sizes of all files together, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.values().map(|stamp| stamp.size).sum()
+    }
+
     /// What has been made since `before`. `is_same` tells whether a file has the content that it had then.
     pub fn made_since(
         &self,

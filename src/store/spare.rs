@@ -1,10 +1,10 @@
 //! A tree that is kept in readiness, so that the next deploy takes it by a rename.
 //!
 //! ```text
-//!   .spare/ ──lay, sync──► spare-<entry>.<digest>/ ──rename──► .taken/ ──rename──► release/node_modules
+//!   .spare/ ──lay, sync──► spare-<entry>.<digest>.<boot>/ ──rename──► .taken/ ──rename──► release/node_modules
 //! ```
 //!
-//! It is of one entry, and of no other that has come by the same name since. Whoever deletes in it makes a directory newer
+//! It is of one entry, and of no other that has come by the same name since; and of one boot of the machine. Whoever deletes in it makes a directory newer
 //! than the whole, and then it is not taken.
 
 use std::collections::BTreeSet;
@@ -22,8 +22,10 @@ use super::pace::{Pace, Urgency};
 use super::pack::tops;
 use super::pending::STAGING;
 use super::shelf::{Store, touch};
-use crate::process::delete::{delete_now, move_whole};
+use super::snapshot::Snapshot;
+use crate::process::delete::{delete_now, move_whole, open_to_owner};
 use crate::process::files::{names_in, sync_file_system};
+use crate::process::identity::boot_id;
 use crate::process::rig::kill_point;
 
 /// The tree that is being made ready, or was when the power failed.
@@ -164,6 +166,14 @@ impl Store {
         Ok(())
     }
 
+    /// Removes what is ready where nobody can want it: its entry is gone, or none is to be `kept` ready.
+    pub fn remove_orphan(&self, kept: bool) -> Result<(), StoreError> {
+        if self.in_readiness().is_none() || kept && self.spare().is_some() {
+            return Ok(());
+        }
+        self.remove_spare()
+    }
+
     /// Ends what is stored and made ready, and lets nothing of that begin again: the directory is about to go. Blocks until
     /// all of it has ended.
     pub fn close(&self) {
@@ -225,9 +235,12 @@ impl Store {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Named after the boot, too: what the power has cut off may have come back as it was not.
     fn ready(&self, entry: &Entry) -> PathBuf {
         let (id, digest) = (&entry.id, entry.digest.short());
-        self.dir.join(format!("{READY}{id}.{digest}"))
+        let mut boot = boot_id().unwrap_or_default();
+        boot.truncate(8);
+        self.dir.join(format!("{READY}{id}.{digest}.{boot}"))
     }
 
     /// Whether a tree was ready, and is whole; then it is in the release.
@@ -262,6 +275,12 @@ impl Store {
         Ok(true)
     }
 
+    /// Fails unless the disk has room for what of an entry goes beyond so many bytes, which are there.
+    fn has_room_beside(&self, entry: &Entry, there: u64) -> Result<(), StoreError> {
+        let more = entry.bytes().saturating_sub(there);
+        self.leaves_room(more, 2 * entry.records.len() as u64)
+    }
+
     fn make(&self, entry: &Entry, pace: &Pace) -> Result<(), StoreError> {
         let (ready, making) = (self.ready(entry), self.dir.join(MAKING));
         remove_all(&self.dir.join(TAKEN))?;
@@ -276,12 +295,16 @@ impl Store {
                 fs::rename(&other, &making).map_err(failed("rename", &other))?;
             }
             None => {
-                self.leaves_room(entry.bytes(), 2 * entry.records.len() as u64)?;
+                self.has_room_beside(entry, 0)?;
                 fs::create_dir_all(&making).map_err(failed("make the directory", &making))?;
             }
         }
         kill_point("store.spare_begun");
-        match lay_alone(entry, &making, pace) {
+        let laid = open_to_owner(&making)
+            .map_err(failed("open", &making))
+            .and_then(|()| self.has_room_beside(entry, Snapshot::take(&making)?.bytes()))
+            .and_then(|()| lay_alone(entry, &making, pace));
+        match laid {
             // What is there will do for the next.
             Err(StoreError::Stopped) => return Err(StoreError::Stopped),
             Err(error) => {

@@ -90,8 +90,11 @@ fn the_surroundings_of_an_install_are_those_of_its_node_and_its_npm() {
 fn the_settings_files_are_those_that_npm_reads() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
-    let more: [&[(&str, String)]; 5] = [
+    let more: [&[(&str, String)]; 7] = [
         &[],
+        // These stand in the user's own settings.
+        &[("~", "prefix = ~/.npm-global\n".to_owned())],
+        &[("~", "globalconfig=${HOME}/elsewhere\n".to_owned())],
         &[("npm_config_userconfig", at("user"))],
         &[("NPM_CONFIG_GLOBALCONFIG", at("global"))],
         &[("npm_config_prefix", at("prefix"))],
@@ -99,8 +102,11 @@ fn the_settings_files_are_those_that_npm_reads() {
     ];
     for more in more {
         let mut env = environment(home.path());
+        let (written, set): (Vec<_>, Vec<_>) = more.iter().partition(|(name, _)| *name == "~");
+        let written: String = written.into_iter().map(|(_, text)| text.as_str()).collect();
+        std::fs::write(home.path().join(".npmrc"), written).unwrap();
         env.extend(
-            more.iter()
+            set.into_iter()
                 .map(|(name, value)| ((*name).to_owned(), value.clone())),
         );
         let tools = tools(&env, home.path());

@@ -2,10 +2,12 @@
 //!
 //! Without `--foreground-scripts`, unless the pusher wants to see it all: install scripts run side by side, and npm prints what they said when one fails.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::recipe::Recipe;
-use super::request::InstallRequest;
+use super::request::{InstallRequest, work_env};
 use crate::config::Omit;
 
 pub(super) fn recipe(request: &InstallRequest<'_>) -> Recipe {
@@ -27,31 +29,64 @@ pub(super) fn recipe(request: &InstallRequest<'_>) -> Recipe {
     recipe.reads(npmrcs(request))
 }
 
-/// The settings of npm, which some others read too: the project's, the user's, the whole server's, npm's own.
+/// The settings of npm, which some others read too: the project's, the user's, the whole server's, npm's own. The first two
+/// may say where the third is; each place where it may be is among them.
 pub(super) fn npmrcs(request: &InstallRequest<'_>) -> Vec<PathBuf> {
+    let env = work_env(request.env, request.toolchain, request.caches, request.mark);
     let set = |name: &str| {
-        let mut named = request
-            .env
+        let mut named = env
             .iter()
             .filter(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_empty());
         named.next().map(|(_, value)| PathBuf::from(value))
     };
     // Without HOME, npm asks the system whose home it is.
-    let home = request.env.get("HOME").map(PathBuf::from);
+    let home = env.get("HOME").map(PathBuf::from);
     let home = home.or_else(std::env::home_dir);
-    let user = set("npm_config_userconfig").or_else(|| home.map(|home| home.join(".npmrc")));
+    let of_home = home.as_ref().map(|home| home.join(".npmrc"));
+    let user = set("npm_config_userconfig").or(of_home);
+    let project = request.release.join(".npmrc");
     let node = &request.toolchain.node.path;
-    let prefix = set("npm_config_prefix").or_else(|| {
-        let real = node.canonicalize().unwrap_or_else(|_| node.clone());
-        Some(real.parent()?.parent()?.to_owned())
-    });
-    let global =
-        set("npm_config_globalconfig").or_else(|| prefix.map(|prefix| prefix.join("etc/npmrc")));
+    let node = node.canonicalize().unwrap_or_else(|_| node.clone());
+    let nodes = node.ancestors().nth(2).map(Path::to_owned);
+    let written = |key: &str| {
+        let files = [Some(&project), user.as_ref()].into_iter().flatten();
+        files
+            .filter_map(|file| setting(file, key, home.as_deref(), &env))
+            .collect::<Vec<_>>()
+    };
+    let prefixes = [nodes, set("npm_config_prefix")].into_iter().flatten();
+    let global = prefixes
+        .chain(written("prefix"))
+        .map(|prefix| prefix.join("etc/npmrc"))
+        .chain(set("npm_config_globalconfig"))
+        .chain(written("globalconfig"))
+        .collect::<Vec<_>>();
     let npm = request.toolchain.manager.command.last();
     let builtin = npm
         .and_then(|npm| npm.canonicalize().ok())
-        .and_then(|npm| Some(npm.parent()?.parent()?.join("npmrc")));
-    let project = request.release.join(".npmrc");
-    let all = [Some(project), user, global, builtin];
-    all.into_iter().flatten().collect()
+        .and_then(|npm| Some(npm.ancestors().nth(2)?.join("npmrc")));
+    let all = [Some(project.clone()), user.clone(), builtin];
+    all.into_iter().flatten().chain(global).collect()
+}
+
+/// A path that a file of npm's settings gives to a key, with `~` and `${VARIABLE}` as npm takes them.
+fn setting(
+    file: &Path,
+    key: &str,
+    home: Option<&Path>,
+    env: &BTreeMap<String, String>,
+) -> Option<PathBuf> {
+    let text = fs::read_to_string(file).ok()?;
+    let mut values = text.lines().filter_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == key).then(|| value.trim().trim_matches(['"', '\'']).to_owned())
+    });
+    let mut value = values.next_back()?;
+    for (name, content) in env {
+        value = value.replace(&format!("${{{name}}}"), content);
+    }
+    match (value.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => Some(home.join(rest)),
+        _ => Some(PathBuf::from(value)),
+    }
 }

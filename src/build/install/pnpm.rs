@@ -39,5 +39,9 @@ pub(super) fn recipe(request: &InstallRequest<'_>) -> Recipe {
     let project = files.iter().map(|file| request.release.join(file));
     let home = request.env.get("HOME").map(std::path::PathBuf::from);
     let user = home.map(|home| home.join(".config/pnpm"));
-    recipe.reads(project).reads(npmrcs(request)).reads(user)
+    recipe
+        .reads(project)
+        .reads(request.above("pnpm-workspace.yaml"))
+        .reads(npmrcs(request))
+        .reads(user)
 }

@@ -79,6 +79,12 @@ impl InstallRequest<'_> {
         self.recipe().config_files
     }
 
+    /// The files of this name in the directories above the release: some look for their settings there too.
+    pub(super) fn above(&self, name: &str) -> impl Iterator<Item = PathBuf> {
+        let above = self.release.ancestors().skip(1);
+        above.map(move |directory| directory.join(name))
+    }
+
     fn recipe(&self) -> Recipe {
         match self.toolchain.manager.kind {
             ManagerKind::Npm => npm::recipe(self),

@@ -35,5 +35,6 @@ pub(super) fn recipe(request: &InstallRequest<'_>) -> Recipe {
     let files = [".yarnrc.yml", ".yarn", ".pnp.cjs", ".pnp.loader.mjs"];
     recipe
         .reads(files.map(|file| request.release.join(file)))
+        .reads(request.above(".yarnrc.yml"))
         .reads(user)
 }

@@ -33,6 +33,8 @@ pub(super) fn recipe(request: &InstallRequest<'_>) -> Recipe {
     let user = home.map(|home| home.join(".yarnrc"));
     recipe
         .reads([request.release.join(".yarnrc")])
+        .reads(request.above(".yarnrc"))
+        .reads(request.above(".npmrc"))
         .reads(user)
         .reads(npmrcs(request))
 }

@@ -43,6 +43,7 @@ impl Worker {
     /// Makes database, sockets and directories agree with what is held. Only while nothing is being made: what a deploy
     /// has made and not yet written down looks like what a crash has left.
     async fn mend(&mut self) {
+        room::for_pushes(self.name(), &self.store).await;
         room::keep_back(&self.site).await;
         self.record_late().await;
         let idle = self.running.is_none() && self.waiting.is_none() && self.stopping.is_none();

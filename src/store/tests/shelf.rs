@@ -87,6 +87,19 @@ fn what_is_old_or_too_much_is_pruned_and_never_what_was_used_last() {
     assert_eq!(kept(), ids[..3]);
     assert_eq!(pruned(2 * largest, 25), 1);
     assert_eq!(kept(), ids[..2]);
-    assert_eq!(pruned(0, 0), 1);
+    assert_eq!(pruned(1, 0), 1);
     assert_eq!(kept(), ids[..1]);
+}
+
+#[test]
+fn where_nothing_is_to_be_kept_everything_goes() {
+    let place = Place::new();
+    let entry = place.stored(install);
+    place.store.make_ready(&entry).unwrap();
+    let limits = Limits {
+        bytes: 0,
+        age: Duration::from_secs(3600),
+    };
+    let gone = place.store.prune(&limits, SystemTime::now()).unwrap();
+    assert_eq!((gone.0, place.files()), (1, 0));
 }

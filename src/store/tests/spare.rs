@@ -222,3 +222,62 @@ fn a_deploy_does_not_wait_for_what_is_made_ready_for_another_and_hurries_its_own
     assert_eq!(place.store.lay_out(&other, &last).unwrap(), Laid::Taken);
     assert_eq!(tree(&last), tree(&place.release("2")));
 }
+
+#[test]
+fn what_was_ready_before_the_machine_was_started_is_compared_again() {
+    let place = Place::new();
+    let entry = place.stored(install);
+    place.store.make_ready(&entry).unwrap();
+    let ready = place.store.in_readiness().unwrap();
+    let name = ready.file_name().unwrap().to_str().unwrap();
+    let of_now = name.rsplit_once('.').unwrap().0;
+    let before = ready.with_file_name(format!("{of_now}.0badb007"));
+    fs::rename(&ready, &before).unwrap();
+    fs::write(before.join("node_modules/a/cli.js"), "as it came back").unwrap();
+    assert_eq!(place.store.spare(), None);
+    let release = place.release("2");
+    assert_eq!(place.store.lay_out(&entry, &release).unwrap(), Laid::Fresh);
+    place.store.make_ready(&entry).unwrap();
+    assert!(!before.exists());
+    let release = place.release("3");
+    assert_eq!(place.store.lay_out(&entry, &release).unwrap(), Laid::Taken);
+    assert_eq!(tree(&release), tree(&place.release("1")));
+}
+
+#[test]
+fn what_nobody_can_want_is_not_kept_ready() {
+    let place = Place::new();
+    let entry = place.stored(install);
+    place.store.make_ready(&entry).unwrap();
+    place.store.remove_orphan(true).unwrap();
+    assert_eq!(place.store.spare().as_ref(), Some(&entry.id));
+    place.store.remove(&entry.id).unwrap();
+    place.store.remove_orphan(true).unwrap();
+    assert_eq!(place.files(), 0);
+    let entry = place.try_stored("2", "a", install).unwrap();
+    place.store.make_ready(&entry).unwrap();
+    place.store.remove_orphan(false).unwrap();
+    assert_eq!(place.files(), 1);
+}
+
+#[test]
+fn a_closed_directory_may_hold_the_path_of_its_release() {
+    let place = Place::new();
+    let work = || {
+        let entry = place.stored(|release| {
+            let closed = release.join("node_modules/closed");
+            fs::create_dir_all(&closed).unwrap();
+            fs::write(closed.join("path"), release.to_str().unwrap()).unwrap();
+            fs::set_permissions(&closed, Permissions::from_mode(0o555)).unwrap();
+        });
+        place.store.make_ready(&entry).unwrap();
+        let second = place.release("2");
+        assert_eq!(place.store.lay_out(&entry, &second).unwrap(), Laid::Taken);
+        let closed = second.join("node_modules/closed");
+        let path = fs::read_to_string(closed.join("path")).unwrap();
+        assert_eq!(path, second.to_str().unwrap());
+        assert_eq!(fs::metadata(&closed).unwrap().mode() & 0o7777, 0o555);
+        fs::set_permissions(&closed, Permissions::from_mode(0o755)).unwrap();
+    };
+    crate::process::own::as_nobody(place.dir.path(), work);
+}
