@@ -57,6 +57,7 @@ impl Ground {
         assert!(git_in(&repo).args(hidden).status().unwrap().success());
         let project = Project::tiny();
         project.push(&repo).went_live();
+        server.until_at_rest(APP);
         let live = Id::of_hex(project.git(&["rev-parse", "HEAD"]).trim());
         let entries = entries_of(&repo, live);
         let before = View::of(&server, &repo, outside.path());
@@ -188,7 +189,7 @@ impl Ground {
 
     /// From here on, this is how it must stay.
     pub fn accept(&mut self) {
-        self.server.until_drained(APP);
+        self.server.until_at_rest(APP);
         self.live = Id::of_hex(self.git(&["rev-parse", MAIN]).trim());
         self.before = until("nothing is being removed", || {
             Some(self.view()).filter(|view| !view.removes())

@@ -136,17 +136,6 @@ impl Orchard {
         until("a tree is stored", || self.entries().pop())
     }
 
-    /// Waits until the tree of the last install is stored, or is known not to be: till then its release must be left alone.
-    #[track_caller]
-    fn until_shelved(&self) {
-        until("it is known what became of the tree", || {
-            let log = self.server.log();
-            let installed = log.rfind("event=Began { phase: Install,");
-            let known = log.rfind("tree of an install ");
-            (installed <= known).then_some(())
-        });
-    }
-
     /// Panics with what is different, unless the live release is what a real `npm ci` makes of its commit in its place.
     #[track_caller]
     pub fn assert_same(&self) {
@@ -156,7 +145,7 @@ impl Orchard {
     /// The same, for what is not in these files.
     #[track_caller]
     pub fn assert_same_but(&self, apart: &[&str]) {
-        self.until_shelved();
+        self.server.until_shelved();
         let release = self.release();
         let aside = self.server.home().join("aside");
         let look = |release: &Path| {

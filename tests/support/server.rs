@@ -341,6 +341,31 @@ impl Server {
                 .then_some(())
         });
     }
+
+    /// Waits until the tree of the last install is stored, or is known not to be: till then its release must be left alone.
+    #[track_caller]
+    pub fn until_shelved(&self) {
+        until("it is known what became of the tree", || {
+            let log = self.log();
+            let installed = log.rfind("event=Began { phase: Install,");
+            let known = log.rfind("tree of an install ");
+            (installed <= known).then_some(())
+        });
+    }
+
+    /// Waits until all that follows a deploy is done: the old generation is gone, and the tree of the last install is
+    /// stored and in readiness, if it can be.
+    #[track_caller]
+    pub fn until_at_rest(&self, app: &str) {
+        self.until_drained(app);
+        self.until_shelved();
+        until("a tree is in readiness", || {
+            let list = self.ok(&["store", "list", app, "--json"]);
+            let list: Value = serde_json::from_str(&list).unwrap();
+            let last = list["trees"].get(0);
+            last.is_none_or(|tree| tree["ready"] == true).then_some(())
+        });
+    }
 }
 
 impl Drop for Server {
