@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use bench::{Bench, LOCK, LOUD, Opened, QUIET, READS};
+use bench::{Bench, COPIES, LOCK, LOUD, Opened, QUIET, READS};
 
 /// Something that becomes other than it was.
 type Change = fn(&mut Bench);
@@ -290,6 +290,15 @@ fn where_scripts_run_names_count() {
         &[(
             "files were added or removed since release 1, which the install scripts of `binding.gyp` may look for",
             |b| write(b, "binding.gyp", "{}"),
+        )],
+    );
+    // So they do where a directory of the app is copied that the lockfile has as a link.
+    misses(
+        QUIET,
+        COPIES,
+        &[(
+            "files were added or removed since release 1, and the install copies directories of the app",
+            |b| write(b, "packages/a/new.js", ""),
         )],
     );
     // A program of a workspace may be read by a script as well as by npm.

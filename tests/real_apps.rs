@@ -127,12 +127,32 @@ fn heavy_next_builds_with_what_the_build_before_has_left() {
         "{}",
         second.text
     );
-    let cache = |release: &str| {
-        let releases = app.server.app_dir("shop").join("releases");
-        releases.join(release).join(".next/cache/webpack")
-    };
-    assert!(cache("1").is_dir() && cache("2").is_dir());
     app.server.until_drained("shop");
+}
+
+/// turbo says by itself whether it has found what it is to make.
+#[test]
+fn turbo_finds_what_the_build_before_has_made() {
+    let server = Server::start();
+    let repo = server.create("shop");
+    let project = Project::of_fixture("turbo");
+    project
+        .push(&repo)
+        .went_live()
+        .says("cache miss, executing");
+    project.version("v2");
+    project
+        .push(&repo)
+        .went_live()
+        .says("cache hit, replaying logs");
+    let made = "releases/2/dist/greeting.js";
+    assert!(server.app_dir("shop").join(made).exists());
+    project.write("src/greeting.js", "export const greeting = 'good day';\n");
+    project.version("v3");
+    project
+        .push(&repo)
+        .went_live()
+        .says("cache miss, executing");
 }
 
 /// `nest start` compiles anew at each start, in the directory that all instances share.

@@ -67,7 +67,7 @@ pub struct Carried {
     pub files: usize,
     /// Their sizes together, in bytes.
     pub bytes: u64,
-    /// Files that were changed under the copy, and left out.
+    /// Files that were changed under the copy, and symlinks into the old release: they were left out.
     pub changed: usize,
     /// What was not carried, and why.
     pub left_out: Vec<(CachePath, LeftOut)>,
@@ -150,7 +150,7 @@ impl CarryRequest<'_> {
             return Ok(None);
         }
         let source = self.from.join(path);
-        let survey = survey(&source)?;
+        let survey = survey(&source, cache)?;
         survey.check(self.from, limit)?;
         if survey.entries.is_empty() {
             return Ok(None);
@@ -160,7 +160,13 @@ impl CarryRequest<'_> {
             .recursive(true)
             .create(self.staging)
             .map_err(failed("make the directory", self.staging))?;
-        survey.copy(&source, to, self.go_on).map(Some)
+        survey.copy(&source, to, self).map(Some)
+    }
+
+    /// Whether a symlink of the old release leads into that very release, whose own files it would let a build write to.
+    fn leads_back(&self, target: &Path) -> bool {
+        let real = self.from.canonicalize();
+        target.starts_with(self.from) || real.is_ok_and(|real| target.starts_with(real))
     }
 }
 
@@ -208,7 +214,7 @@ enum Kind {
 }
 
 /// Looks through a cache.
-fn survey(source: &Path) -> Result<Survey, LeftOut> {
+fn survey(source: &Path, cache: &CachePath) -> Result<Survey, LeftOut> {
     let mut survey = Survey::default();
     let found = match fs::symlink_metadata(source) {
         Err(error) if is_absent(&error) => return Ok(survey),
@@ -229,6 +235,9 @@ fn survey(source: &Path) -> Result<Survey, LeftOut> {
         for entry in entries {
             let entry = entry.map_err(failed("list", &full))?;
             let path = dir.join(entry.file_name());
+            if cache.leaves_behind(&cache.as_path().join(&path)) {
+                continue;
+            }
             let Ok(found) = entry.metadata() else {
                 continue; // likewise
             };
@@ -274,10 +283,15 @@ impl Survey {
         Ok(())
     }
 
-    fn copy(&self, source: &Path, at: &Path, go_on: &dyn Fn() -> bool) -> Result<Copied, LeftOut> {
+    fn copy(
+        &self,
+        source: &Path,
+        at: &Path,
+        request: &CarryRequest<'_>,
+    ) -> Result<Copied, LeftOut> {
         let (mut files, mut bytes, mut changed) = (0, 0, 0);
         for entry in &self.entries {
-            if !go_on() {
+            if !(request.go_on)() {
                 return Err(LeftOut::GivenUp);
             }
             let (from, to) = (joined(source, &entry.path), joined(at, &entry.path));
@@ -294,8 +308,10 @@ impl Survey {
                     copy::Copied::Not => changed += 1,
                 },
                 Kind::Symlink => match fs::read_link(&from) {
-                    Ok(target) => symlink(target, &to).map_err(failed("make the symlink", &to))?,
-                    Err(_) => changed += 1,
+                    Ok(target) if !request.leads_back(&target) => {
+                        symlink(target, &to).map_err(failed("make the symlink", &to))?;
+                    }
+                    Ok(_) | Err(_) => changed += 1,
                 },
             }
         }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::install::InstallRequest;
 use super::listing::Listing;
 use super::npm_left_out::{Machine, left_out, may_omit};
-use super::npm_lock::{Scripts, own_programs, scripts};
+use super::npm_lock::{Scripts, links, own_programs, scripts};
 use super::other_locks::floating;
 use crate::config::{LOCKFILES, ManagerKind};
 use crate::ids::ReleaseNumber;
@@ -50,6 +50,8 @@ pub struct Inputs {
     parts: BTreeMap<String, Digest>,
     /// Of the app's own packages; npm itself opens them.
     programs: BTreeSet<PathBuf>,
+    /// Where the lockfile of npm's has links.
+    links: Vec<PathBuf>,
     scripts: Scripts,
     listing: Listing,
 }
@@ -102,6 +104,7 @@ impl Inputs {
         Self {
             parts,
             programs,
+            links: links(&lockfile(release, &listing).unwrap_or_default()),
             scripts: if around.manager == ManagerKind::Npm {
                 scripts_of(release, &listing)
             } else {
@@ -144,8 +147,13 @@ impl Inputs {
         self.listing.has_content(release, path)
     }
 
-    /// What has been read besides, where these files were opened; nothing is known if there is nothing.
-    pub fn reads(&self, opened: Option<&BTreeSet<PathBuf>>) -> BTreeMap<String, Digest> {
+    /// What has been read besides, where these files were opened and this was made; what was opened is not known if there
+    /// is nothing.
+    pub fn reads(
+        &self,
+        opened: Option<&BTreeSet<PathBuf>>,
+        is_directory: impl Fn(&Path) -> bool,
+    ) -> BTreeMap<String, Digest> {
         let Some(opened) = opened else {
             return [(EVERYTHING.to_owned(), self.listing.all())].into();
         };
@@ -157,7 +165,9 @@ impl Inputs {
             (!is_known).then(|| (format!("file {name}"), digest))
         });
         let mut reads: BTreeMap<_, _> = files.collect();
-        if matches!(self.scripts, Scripts::Of(_)) {
+        // What the lockfile has as links may be copied all the same (`install-links`), with every name.
+        let copies = self.links.iter().any(|link| is_directory(link));
+        if copies || matches!(self.scripts, Scripts::Of(_)) {
             reads.insert(NAMES.to_owned(), self.listing.names());
         }
         reads
@@ -223,6 +233,9 @@ impl Inputs {
             Scripts::Of(names) if reads.iter().all(|name| name == NAMES) => format!(
                 "files were added or removed {since}, which the install scripts of {} may look for",
                 listed(names)
+            ),
+            _ if reads.iter().all(|name| name == NAMES) => format!(
+                "files were added or removed {since}, and the install copies directories of the app"
             ),
             _ => format!("the app changed {since}, and what of it the install reads is not known"),
         }

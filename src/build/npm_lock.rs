@@ -55,6 +55,17 @@ pub(super) fn scripts(
     }
 }
 
+/// The paths at which the lockfile has links to directories of the app's own.
+pub(super) fn links(lock: &Map<String, Value>) -> Vec<PathBuf> {
+    let packages = lock.get("packages").and_then(Value::as_object);
+    let is_link = |package: &Value| package.get("link").and_then(Value::as_bool) == Some(true);
+    let links = packages.into_iter().flatten();
+    links
+        .filter(|(_, package)| is_link(package))
+        .map(|(path, _)| PathBuf::from(path))
+        .collect()
+}
+
 /// Where the programs lie that packages of the app's own bring along.
 pub(super) fn own_programs(
     lock: &Map<String, Value>,

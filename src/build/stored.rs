@@ -118,7 +118,7 @@ fn note(
         opened.extend(made.touched.keys().map(PathBuf::from));
         opened
     });
-    about.reads = inputs.reads(read.as_ref());
+    about.reads = inputs.reads(read.as_ref(), |path| made.is_directory(path));
     about.modes.clone_from(&made.touched);
     let mut pending = store.expect(inputs.key(), made, about)?;
     if store.is_raced() {

@@ -20,7 +20,7 @@ pub struct CachePath(String);
 /// has a use for these names both halves.
 const DEFAULT: &[&str] = &[
     ".next/cache",         // Next.js
-    "node_modules/.cache", // babel-loader, webpack, rspack, Nuxt, Docusaurus, Storybook, older turbo
+    "node_modules/.cache", // Terser, Nuxt, Storybook, older turbo
     "node_modules/.vite",  // Vite, Vitest
     ".vite",
     ".turbo/cache", // turbo
@@ -29,7 +29,24 @@ const DEFAULT: &[&str] = &[
     "node_modules/.astro", // pictures and content of Astro
 ];
 
+/// What is left behind of larger caches: these name each entry by the full path of its source, in which the release's
+/// number is. Nothing in them is ever found again, and they would grow with each release. Whoever names one gets it.
+const OF_ONE_RELEASE: &[&str] = &[
+    ".next/cache/webpack",
+    "node_modules/.cache/webpack",
+    "node_modules/.cache/default-development", // webpack in Create React App
+    "node_modules/.cache/default-production",
+    "node_modules/.cache/babel-loader",
+    "node_modules/.cache/vue-loader",
+];
+
 impl CachePath {
+    /// Whether what lies at this path within the release is of no use to another one.
+    pub fn leaves_behind(&self, path: &Path) -> bool {
+        let is_named = path == self.as_path();
+        !is_named && OF_ONE_RELEASE.iter().any(|left| path.ends_with(left))
+    }
+
     /// Those that are carried where nothing is set.
     pub fn defaults() -> Vec<Self> {
         DEFAULT
@@ -103,6 +120,19 @@ mod tests {
         }
         let again = |path: CachePath| CachePath::read(&path.to_string()).unwrap() == path;
         assert!(CachePath::defaults().into_iter().all(again));
+    }
+
+    #[test]
+    fn what_is_of_one_release_is_left_behind_unless_it_is_named() {
+        let cache = |path: &str| CachePath::read(path).unwrap();
+        let next = cache(".next/cache");
+        assert!(next.leaves_behind(Path::new(".next/cache/webpack")));
+        assert!(!next.leaves_behind(Path::new(".next/cache/images")));
+        assert!(!next.leaves_behind(Path::new(".next/cache")));
+        let inner = cache("apps/web/.next/cache");
+        assert!(inner.leaves_behind(Path::new("apps/web/.next/cache/webpack")));
+        let named = cache(".next/cache/webpack");
+        assert!(!named.leaves_behind(named.as_path()));
     }
 
     #[test]

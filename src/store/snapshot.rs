@@ -122,6 +122,12 @@ impl Made {
         self.stamps.values().map(|stamp| stamp.size).sum()
     }
 
+    /// Whether a directory was made at this path.
+    pub fn is_directory(&self, path: &Path) -> bool {
+        let found = self.stamps.get(path);
+        found.is_some_and(|stamp| stamp.kind == Kind::Directory)
+    }
+
     /// How many files, directories and symlinks.
     pub fn len(&self) -> usize {
         self.stamps.len()

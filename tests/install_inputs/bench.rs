@@ -46,6 +46,9 @@ pub(super) const READS: Opened<'_> = Some(&[
     "src",
 ]);
 
+/// What one has that copies the workspace instead of linking it.
+pub(super) const COPIES: Opened<'_> = Some(&["packages/a/cli.js", "packages/a"]);
+
 impl Bench {
     /// The first install is stored.
     pub(super) fn with(package: &str, opened: Opened<'_>) -> Self {
@@ -111,6 +114,9 @@ impl Bench {
         assert_eq!(inputs.unstorable(), None);
         let before = Snapshot::take(&release).unwrap();
         fs::create_dir(release.join("node_modules")).unwrap();
+        if opened == COPIES {
+            fs::create_dir(release.join("node_modules/a")).unwrap();
+        }
         let after = Snapshot::take(&release).unwrap();
         let made = after.made_since(&before, |_| false).unwrap();
         let opened: Option<BTreeSet<_>> =
@@ -120,7 +126,7 @@ impl Bench {
             release: ReleaseNumber(1),
             directory: release,
             parts: inputs.parts().clone(),
-            reads: inputs.reads(opened.as_ref()),
+            reads: inputs.reads(opened.as_ref(), |path| made.is_directory(path)),
             modes: BTreeMap::new(),
             packages: 2,
             warnings: Vec::new(),

@@ -95,6 +95,7 @@ fn what_is_listed_is_copied_and_nothing_else() {
     place.write("1/.next/cache/c", "c");
     place.write("1/.next/server/page.js", "built anew");
     place.write("1/.turbo/cache/x", "not listed");
+    place.write("1/.next/cache/webpack/0.pack", "of this release");
     place.write("2/package.json", "{}");
     let carried = place.carry(&[".next/cache", ".parcel-cache"]);
     assert_eq!(names(&carried), [".next/cache"]);
@@ -127,6 +128,7 @@ fn symlinks_and_modes_are_as_they_were_and_what_is_no_file_is_left_out() {
     fs::set_permissions(place.path("1/.vite/bin"), mode(0o550)).unwrap();
     symlink("/etc/passwd", place.path("1/.vite/out")).unwrap();
     symlink("bin/tool", place.path("1/.vite/in")).unwrap();
+    symlink(place.path("1/server.js"), place.path("1/.vite/back")).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(place.path("1/.vite/socket")).unwrap();
     place.carry(&[".vite"]);
     place.has(&[

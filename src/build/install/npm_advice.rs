@@ -202,7 +202,14 @@ fn by_words(said: &Said<'_>, words: Words) -> Option<Advice> {
     if let Some(rest) = said.behind("Cannot find module ") {
         let module = rest.split(['\'', '"']).nth(1)?;
         return Some(if is_for_a_platform(module) {
-            Advice::of(format!("`{module}` is not installed"), platform_hint(words))
+            let cause = format!("`{module}` is not installed");
+            let mut advice = Advice::of(cause, platform_hint(words));
+            // Package managers go on without it where it can't be fetched, and what they made may be stored.
+            advice.hints.push(
+                "if the lockfile has it: `git push -o no-cache` installs all of them anew"
+                    .to_owned(),
+            );
+            advice
         } else if module.starts_with(['.', '/', '~', '#']) || module.starts_with("@/") {
             Advice::hint(format!(
                 "is `{module}` committed under exactly this name? On Linux upper and lower case differ, and .gitignore may leave it out"
