@@ -185,6 +185,23 @@ fn three_versions_of_node_on_one_server() {
 }
 
 #[test]
+fn an_old_node_gets_an_npm_that_can_read_a_new_lockfile() {
+    let server = server();
+    let repo = server.create_with("shop", &["--domain", "shop.localhost"]);
+    let project = telling("14.21.3");
+    project.write("package.json", r#"{"name": "shop", "version": "1.0.0", "dependencies": {"inner": "file:inner"}, "scripts": {"start": "node server.js"}}"#);
+    project.write(
+        "inner/package.json",
+        r#"{"name": "inner", "version": "1.0.0"}"#,
+    );
+    project.write("package-lock.json", r#"{"name": "shop", "version": "1.0.0", "lockfileVersion": 3, "requires": true, "packages": {"": {"name": "shop", "version": "1.0.0", "dependencies": {"inner": "file:inner"}}, "inner": {"version": "1.0.0"}, "node_modules/inner": {"resolved": "inner", "link": true}}}"#);
+    project.commit("a lockfile of version 3");
+    project.push(&repo).went_live().says("node 14.21.3, npm 9.");
+    answers(&server, "shop", "v14.21.3");
+    server.ok(&["restart", "shop"]);
+}
+
+#[test]
 fn a_wish_that_nothing_satisfies_is_refused_with_what_there_is() {
     let server = server();
     let repo = server.create("shop");

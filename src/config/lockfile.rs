@@ -1,5 +1,7 @@
 //! Lockfiles: whose they are, and whether they are whole. What is in them is the package manager's to judge.
 
+use serde_json::Value;
+
 use super::manager::{Manager, ManagerKind, Wanted};
 use super::package::parse_object;
 use super::problem::{ConfigError, Source};
@@ -43,7 +45,13 @@ fn npm(file: &str, bytes: &[u8]) -> Read {
         || object.contains_key("dependencies")
         || object.contains_key("lockfileVersion")
     {
-        return Ok((ManagerKind::Npm, Wanted::Any));
+        let version = object.get("lockfileVersion").and_then(Value::as_u64);
+        // npm 6 looks for the `dependencies` that 3 has not.
+        let wanted = match version {
+            Some(3..) => Wanted::reading(">=7"),
+            Some(_) | None => Wanted::Any,
+        };
+        return Ok((ManagerKind::Npm, wanted));
     }
     Err(not_one(
         source,

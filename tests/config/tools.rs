@@ -66,6 +66,13 @@ fn a_lockfile_tells_its_manager_and_which_versions_can_read_it() {
     };
     for (file, text, kind, right, wrong) in [
         (
+            "package-lock.json",
+            r#"{"lockfileVersion": 3, "packages": {}}"#,
+            ManagerKind::Npm,
+            "7.0.0",
+            "6.14.18",
+        ),
+        (
             "pnpm-lock.yaml",
             "lockfileVersion: 5.4\n",
             ManagerKind::Pnpm,
@@ -141,6 +148,18 @@ fn a_lockfile_tells_its_manager_and_which_versions_can_read_it() {
         assert_eq!((manager.kind, manager.lockfile), (kind, file));
         assert!(manager.wanted.allows(&version(right)), "{text}: {right}");
         assert!(!manager.wanted.allows(&version(wrong)), "{text}: {wrong}");
+    }
+}
+
+#[test]
+fn a_lockfile_that_each_npm_can_read_asks_for_none() {
+    for text in [
+        r#"{"lockfileVersion": 1, "dependencies": {}}"#,
+        r#"{"lockfileVersion": 2, "packages": {}, "dependencies": {}}"#,
+        r#"{"dependencies": {}}"#,
+    ] {
+        let manager = check_lockfile("package-lock.json", text.as_bytes()).unwrap();
+        assert_eq!(manager.wanted, Wanted::Any, "{text}");
     }
 }
 
