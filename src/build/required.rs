@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use super::toolchain::Record;
 use crate::config::{
     AppConfig, AppFiles, AppSources, ConfigError, LOCKFILES, Manager, ManagerError, NamedManager,
     NodeSource, PackageJson, Procfile, ToolSources, check_lockfile,
@@ -109,7 +110,11 @@ pub fn read_app_files(release: &Path) -> Result<AppFiles, RequiredError> {
 pub fn read_built_files(release: &Path) -> Result<AppFiles, RequiredError> {
     let files = &Released(release);
     let mut parsed = settings(files)?;
-    parsed.manager = manager(files, None, None).unwrap_or_default();
+    let guessed = manager(files, None, None).unwrap_or_default();
+    parsed.manager = match Record::read(release) {
+        Some(record) => record.manager(guessed),
+        None => guessed,
+    };
     Ok(parsed)
 }
 

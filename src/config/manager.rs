@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::package::PackageJson;
 use super::problem::{ConfigError, Source, quoted};
 use super::version::{Version, VersionRange};
 
 /// A package manager. The two yarns have little in common but the name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ManagerKind {
     /// npm.
     Npm,

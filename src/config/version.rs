@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// One version: `22.11.0`. Ordered as versions are.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use serde::{Deserialize, Serialize};
+
+/// One version: `22.11.0`. Ordered as versions are; written as its text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Version(nodejs_semver::Version);
 
 /// The text is not a version, or not a range of versions.
@@ -37,6 +40,20 @@ impl FromStr for Version {
         nodejs_semver::Version::parse(text.strip_prefix('v').unwrap_or(text))
             .map(Self)
             .map_err(|_| VersionError)
+    }
+}
+
+impl TryFrom<String> for Version {
+    type Error = VersionError;
+
+    fn try_from(text: String) -> Result<Self, VersionError> {
+        text.parse()
+    }
+}
+
+impl From<Version> for String {
+    fn from(version: Version) -> Self {
+        version.to_string()
     }
 }
 

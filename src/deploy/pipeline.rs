@@ -376,7 +376,8 @@ impl Installed {
 
     /// What starts it finds what has built it, now and later.
     async fn built(self, stage: &Stage) -> Result<Startable, Failure> {
-        tools::record(&self.startable.dir, &self.toolchain).await?;
+        let (dir, files) = (&self.startable.dir, &self.startable.files);
+        tools::record(dir, &self.toolchain, &files.manager).await?;
         Ok(Startable {
             runtime: self.toolchain.runtime(&stage.site.path()),
             ..self.startable

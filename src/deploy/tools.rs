@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::stage::{Stage, broken};
 use crate::build::{Ask, InstallRequest, Runtime, Toolbox, Toolchain};
-use crate::config::AppFiles;
+use crate::config::{AppFiles, Manager};
 use crate::process::blocking;
 use crate::report::{Failure, Phase};
 
@@ -46,9 +46,14 @@ fn ask<'a>(stage: &'a Stage, files: &'a AppFiles, release: &'a Path) -> Ask<'a> 
 }
 
 /// Writes into a release what it was built with, so that it is found again.
-pub(super) async fn record(release: &Path, toolchain: &Toolchain) -> Result<(), Failure> {
+pub(super) async fn record(
+    release: &Path,
+    toolchain: &Toolchain,
+    manager: &Manager,
+) -> Result<(), Failure> {
     let (release, toolchain) = (release.to_owned(), toolchain.clone());
-    let recorded = blocking(move || Toolbox::record(&release, &toolchain));
+    let manager = manager.clone();
+    let recorded = blocking(move || Toolbox::record(&release, &toolchain, &manager));
     let recorded = recorded.await;
     recorded.map_err(|error| broken(Phase::Build, &error))
 }

@@ -5,7 +5,7 @@ use super::program::{Libc, NodeProgram, Origin};
 use super::registry::{Published, Registry, near};
 use super::toolbox::{Ask, Tell, Toolbox};
 use crate::build::failure::StepFailure;
-use crate::config::{NodeWishes, Version};
+use crate::config::Version;
 use crate::report::Phase;
 
 /// The system's node if it will do, else one that is kept, else the newest that the registry has.
@@ -18,7 +18,7 @@ pub(super) async fn choose_node(
     if ask.node.allow(&system.version) {
         return Ok(system);
     }
-    let package = package_of(&system, ask.node)?;
+    let package = package_of(&system, &ask.node.to_string())?;
     if !ask.afresh
         && let Some(node) = kept(toolbox, ask, |version| ask.node.allow(version)).await?
     {
@@ -53,7 +53,7 @@ pub(super) async fn same_node(
         return Ok(node);
     }
     let system = systems(toolbox, ask).await?;
-    let package = package_of(&system, ask.node)?;
+    let package = package_of(&system, "a release that was built before")?;
     get(toolbox, ask, &package, version, tell).await
 }
 
@@ -88,7 +88,7 @@ async fn kept(
 }
 
 /// The registry's package of node for this kind of machine.
-fn package_of(system: &NodeProgram, wishes: &NodeWishes) -> Result<String, StepFailure> {
+fn package_of(system: &NodeProgram, who: &str) -> Result<String, StepFailure> {
     let why = match (&system.libc, system.arch.as_str()) {
         (Libc::Glibc(_), "x64" | "arm64") => return Ok(format!("node-linux-{}", system.arch)),
         (Libc::Musl, _) => {
@@ -100,13 +100,11 @@ fn package_of(system: &NodeProgram, wishes: &NodeWishes) -> Result<String, StepF
     Err(StepFailure::new(
         Phase::Install,
         format!(
-            "{wishes} asks for another node than the server's {}, and none can be fetched: {why}",
+            "{who} asks for another node than the server's {}, and none can be fetched: {why}",
             system.version
         ),
     )
-    .hint(format!(
-        "install a node that satisfies {wishes} on the server, in a directory of the PATH that `handover serve` was started with"
-    )))
+    .hint("install such a node on the server, in a directory of the PATH that `handover serve` was started with"))
 }
 
 async fn newest(

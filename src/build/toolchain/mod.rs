@@ -15,8 +15,11 @@ mod probe;
 mod program;
 mod record;
 mod registry;
+#[cfg(test)]
+mod rig;
 mod toolbox;
 
 pub use probe::NODE_QUESTION;
 pub use program::{Libc, ManagerProgram, NodeProgram, Origin, Runtime, Toolchain, ToolsError};
+pub(super) use record::Record;
 pub use toolbox::{Ask, Tell, Toolbox};

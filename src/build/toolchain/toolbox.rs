@@ -95,7 +95,7 @@ impl Toolbox {
     }
 
     /// What a release finds that was built before: what it was built with, which is fetched again if it is not there
-    /// any more. Of the system's programs, whatever the system has now.
+    /// any more. Of the system's programs, whatever the system has now, as long as native modules run on its node.
     pub async fn runtime(&self, ask: &Ask<'_>, tell: Tell<'_>) -> Result<Runtime, StepFailure> {
         match Record::read(ask.release) {
             Some(record) => record.runtime(self, ask, tell).await,
@@ -113,12 +113,9 @@ impl Toolbox {
         }
     }
 
-    /// Writes into a release what it was built with. Nothing is written where that is all the system's. Blocks.
-    pub fn record(release: &Path, toolchain: &Toolchain) -> std::io::Result<()> {
-        if toolchain.is_systems() {
-            return Ok(());
-        }
-        Record::of(toolchain, release).write(release)
+    /// Writes into a release what it was built with. Blocks.
+    pub fn record(release: &Path, toolchain: &Toolchain, manager: &Manager) -> std::io::Result<()> {
+        Record::of(toolchain, manager, release).write(release)
     }
 
     /// The nodes that are kept.
