@@ -8,10 +8,10 @@ use super::fetch::{
 use super::kept::Shelf;
 use super::probe::find;
 use super::program::{Libc, ManagerProgram, NodeProgram, Origin};
-use super::registry::{Published, Registry, near};
+use super::registry::{Published, Registry, near, no_package};
 use super::toolbox::{Ask, Tell, Toolbox};
 use crate::build::failure::{StepFailure, io_hint};
-use crate::config::{ManagerKind, Version, VersionRange, Wanted as Wish};
+use crate::config::{Manager, ManagerKind, Version, VersionRange, Wanted as Wish};
 use crate::report::Phase;
 
 /// The one in the repository, else the system's if it will do, else one that is kept, else the newest that will do.
@@ -231,7 +231,7 @@ async fn newest(
     let mut found = published(toolbox, ask, kind, &range, &words).await?;
     found.retain(|one| ask.manager.wanted.allows(&one.version));
     if found.is_empty() {
-        return Err(not_there(toolbox, ask, kind, &range).await);
+        return Err(not_there(toolbox, ask, &range).await);
     }
     let runs = |one: &&Published| {
         one.node
@@ -246,30 +246,42 @@ async fn newest(
     let needs = needs.map_or(words, |(version, range)| {
         format!("{name} {version} needs node {range}, and")
     });
-    Err(StepFailure::new(
-        Phase::Install,
-        format!("{needs} the app has node {}", node.version),
-    )
-    .hint(format!(
-        "let the app ask for a newer node (engines.node in package.json, .nvmrc or .node-version), or packageManager for another {name}"
+    let cause = format!("{needs} the app has node {}", node.version);
+    let other = match &ask.manager.wanted {
+        Wish::Named(_) => format!(", or packageManager for another {name}"),
+        Wish::Any | Wish::Reading(_) => String::new(),
+    };
+    Err(StepFailure::new(Phase::Install, cause).hint(format!(
+        "let the app ask for a newer node (engines.node in package.json, .nvmrc or .node-version){other}"
     )))
 }
 
-async fn not_there(
-    toolbox: &Toolbox,
-    ask: &Ask<'_>,
-    kind: ManagerKind,
-    range: &str,
-) -> StepFailure {
-    let name = kind.name();
-    let all = published(toolbox, ask, kind, "*", name)
-        .await
-        .unwrap_or_default();
+async fn not_there(toolbox: &Toolbox, ask: &Ask<'_>, range: &str) -> StepFailure {
+    let Manager {
+        kind,
+        lockfile,
+        wanted,
+        ..
+    } = ask.manager;
+    let words = format!("{} {range}", kind.name());
+    let all = match published(toolbox, ask, *kind, "*", &words).await {
+        Ok(all) if all.is_empty() => return no_package(package_of(*kind), &words),
+        Ok(all) => all,
+        Err(failed) => return failed,
+    };
     let all: Vec<Version> = all.into_iter().map(|one| one.version).collect();
     let near: Vec<_> = near(range, &all).iter().map(ToString::to_string).collect();
-    let failure = StepFailure::new(Phase::Install, format!("there is no {name} {range}"));
+    let remedy = match wanted {
+        Wish::Named(_) => {
+            "correct packageManager in package.json, commit and push again".to_owned()
+        }
+        Wish::Any | Wish::Reading(_) => {
+            format!("{lockfile} can be read by none of them; install {words} on the server")
+        }
+    };
+    let failure = StepFailure::new(Phase::Install, format!("there is no {words}"));
     failure.hint(format!(
-        "the registry has, among others, {}: correct packageManager in package.json, commit and push again",
+        "the registry has, among others, {}: {remedy}",
         near.join(", ")
     ))
 }
@@ -336,3 +348,6 @@ fn has_avx2() -> bool {
         flags.any(|line| line.split_whitespace().any(|flag| flag == "avx2"))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::fetch::{Wanted, arrange_node, cant_be_fetched, fetch, working_directory};
 use super::program::{Libc, NodeProgram, Origin};
-use super::registry::{Published, Registry, near};
+use super::registry::{Published, Registry, near, no_package};
 use super::toolbox::{Ask, Tell, Toolbox};
 use crate::build::failure::StepFailure;
 use crate::config::Version;
@@ -115,6 +115,9 @@ async fn newest(
 ) -> Result<Version, StepFailure> {
     let words = format!("a node for {}", ask.node);
     let all = versions(toolbox, ask, package, "*", &words).await?;
+    if all.is_empty() {
+        return Err(no_package(package, &words));
+    }
     let all: Vec<Version> = all.into_iter().map(|one| one.version).collect();
     let allowed = all.iter().filter(|version| ask.node.allow(version));
     if let Some(newest) = allowed.max() {

@@ -158,6 +158,17 @@ fn published(one: &Value) -> Option<Published> {
     })
 }
 
+/// The registry has no package of that name: it is one of the server's own that passes nothing on, for instance.
+pub(super) fn no_package(package: &str, words: &str) -> StepFailure {
+    StepFailure::new(
+        Phase::Install,
+        format!("{words} can't be fetched: the registry that the server's npm uses has no package {package}"),
+    )
+    .hint(format!(
+        "install {words} on the server, in a directory of the PATH that `handover serve` was started with, or correct the registry of the server's npm: `npm config get registry`, as the user of `handover serve`, tells which it is"
+    ))
+}
+
 /// The versions around what was wanted, for somebody who wants one that is not there: two below, two above, the newest.
 pub(super) fn near(wanted: &str, all: &[Version]) -> Vec<Version> {
     let numbers: Vec<u64> = wanted
