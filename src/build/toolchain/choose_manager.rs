@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use super::choose_node::npm_range;
 use super::fetch::{
     Wanted, arrange_launcher, arrange_tool, cant_be_fetched, fetch, working_directory,
 };
 use super::kept::Shelf;
-use super::probe::find;
+use super::probe::{ManagerAnswer, find, needed_node};
 use super::program::{Libc, ManagerProgram, NodeProgram, Origin};
 use super::registry::{Published, Registry, near, no_package};
 use super::toolbox::{Ask, Tell, Toolbox};
@@ -28,7 +29,8 @@ pub(super) async fn choose_manager(
         return Ok(installed);
     }
     let kind = ask.manager.kind;
-    let allowed = |version: &Version| ask.manager.wanted.allows(version);
+    let range = range(ask, node);
+    let allowed = |version: &Version| range.contains(version);
     if !ask.afresh
         && let Some(kept) = kept(toolbox, kind, node, allowed).await
     {
@@ -40,7 +42,7 @@ pub(super) async fn choose_manager(
     {
         return Ok(kept);
     }
-    let version = newest(toolbox, ask, node).await?;
+    let version = newest(toolbox, ask, node, &range).await?;
     if let Some(kept) = kept(toolbox, kind, node, |kept| *kept == version).await {
         return Ok(kept);
     }
@@ -84,7 +86,7 @@ pub(super) async fn in_repository(
     let command = vec![node.path.clone(), path];
     let mut env = ask.marked();
     env.insert("YARN_IGNORE_PATH".to_owned(), "1".to_owned());
-    let version = toolbox.probed.version(&command, &env).await?;
+    let version = toolbox.probed.manager(&command, &env).await?.version;
     let launcher = toolbox.tools().join("yarn-path");
     arrange_launcher(&launcher).map_err(|error| {
         let cause = format!("write `{}`: {error}", launcher.display());
@@ -120,8 +122,12 @@ async fn installed(
         return Ok(None);
     };
     let command = vec![program];
-    let version = match (toolbox.probed.version(&command, &ask.marked()).await, kind) {
-        (Ok(version), _) => version,
+    let asked = toolbox.probed.manager(&command, &ask.marked()).await;
+    let ManagerAnswer {
+        version,
+        node: needs,
+    } = match (asked, kind) {
+        (Ok(answer), _) => answer,
         (Err(failed), ManagerKind::Npm) => return Err(failed),
         // One that does not run is as good as none.
         (Err(failed), _) => {
@@ -133,15 +139,19 @@ async fn installed(
         }
     };
     let same = kind != ManagerKind::Yarn || version.major() >= 2;
-    Ok(
-        (same && ask.manager.wanted.allows(&version)).then_some(ManagerProgram {
-            kind,
-            version,
-            command,
-            bin: None,
-            origin,
-        }),
-    )
+    let will_do = same && ask.manager.wanted.allows(&version) && runs_on(needs.as_ref(), node);
+    Ok(will_do.then_some(ManagerProgram {
+        kind,
+        version,
+        command,
+        bin: None,
+        origin,
+    }))
+}
+
+/// Whether a manager that needs such a node runs on this one. No range speaks of what comes before a release.
+fn runs_on(needs: Option<&VersionRange>, node: &NodeProgram) -> bool {
+    node.version.is_prerelease() || needs.is_none_or(|range| range.contains(&node.version))
 }
 
 fn is_corepacks(program: &Path) -> bool {
@@ -163,7 +173,7 @@ async fn kept(
     versions.retain(|version| allowed(version) && kind == kind_of(kind, version));
     versions.sort();
     while let Some(version) = versions.pop() {
-        if !runs_on(&shelf, kind, &version, node) {
+        if !runs_on(needed_by(&shelf, kind, &version).as_ref(), node) {
             continue;
         }
         if let Some(dir) = toolbox.whole(&shelf, &version, kind.name()).await {
@@ -181,17 +191,12 @@ fn kind_of(kind: ManagerKind, version: &Version) -> ManagerKind {
     }
 }
 
-/// Whether a version that is kept runs on this node, as its package says.
-fn runs_on(shelf: &Shelf, kind: ManagerKind, version: &Version, node: &NodeProgram) -> bool {
+/// The node that a version which is kept needs, as its package says.
+fn needed_by(shelf: &Shelf, kind: ManagerKind, version: &Version) -> Option<VersionRange> {
     let package = shelf.of(version).join("node_modules");
     let package = package.join(package_of(kind)).join("package.json");
-    let engines = || {
-        let text = std::fs::read(package).ok()?;
-        let parsed: serde_json::Value = serde_json::from_slice(&text).ok()?;
-        let range = parsed.get("engines")?.get("node")?.as_str()?;
-        range.parse::<VersionRange>().ok()
-    };
-    engines().is_none_or(|range| range.contains(&node.version))
+    let text = std::fs::read(package).ok()?;
+    needed_node(&serde_json::from_slice(&text).ok()?)
 }
 
 fn at(kind: ManagerKind, version: Version, dir: &Path) -> ManagerProgram {
@@ -216,28 +221,31 @@ fn package_of(kind: ManagerKind) -> &'static str {
     }
 }
 
-/// The newest version that is wanted and runs on the node.
+/// What is looked for where the system's will not do. Of npm, the only one that may be wanted in any version, it is what
+/// comes with such a node.
+fn range(ask: &Ask<'_>, node: &NodeProgram) -> VersionRange {
+    match &ask.manager.wanted {
+        Wish::Any => npm_range(&node.version),
+        Wish::Reading(range) | Wish::Named(range) => range.clone(),
+    }
+}
+
+/// The newest version in the range that runs on the node.
 async fn newest(
     toolbox: &Toolbox,
     ask: &Ask<'_>,
     node: &NodeProgram,
+    wanted: &VersionRange,
 ) -> Result<Version, StepFailure> {
     let (kind, name) = (ask.manager.kind, ask.manager.kind.name());
-    let range = match &ask.manager.wanted {
-        Wish::Any => "*".to_owned(),
-        Wish::Reading(range) | Wish::Named(range) => range.to_string(),
-    };
+    let range = wanted.to_string();
     let words = format!("{name} {range}");
     let mut found = published(toolbox, ask, kind, &range, &words).await?;
-    found.retain(|one| ask.manager.wanted.allows(&one.version));
+    found.retain(|one| wanted.contains(&one.version));
     if found.is_empty() {
         return Err(not_there(toolbox, ask, &range).await);
     }
-    let runs = |one: &&Published| {
-        one.node
-            .as_ref()
-            .is_none_or(|range| range.contains(&node.version))
-    };
+    let runs = |one: &&Published| runs_on(one.node.as_ref(), node);
     if let Some(newest) = found.iter().filter(runs).map(|one| &one.version).max() {
         return Ok(newest.clone());
     }

@@ -5,7 +5,7 @@ use super::program::{Libc, NodeProgram, Origin};
 use super::registry::{Published, Registry, near, no_package};
 use super::toolbox::{Ask, Tell, Toolbox};
 use crate::build::failure::StepFailure;
-use crate::config::Version;
+use crate::config::{Version, VersionRange};
 use crate::report::Phase;
 
 /// The system's node if it will do, else one that is kept, else the newest that the registry has.
@@ -165,7 +165,8 @@ async fn get(
     tell: Tell<'_>,
 ) -> Result<NodeProgram, StepFailure> {
     let words = format!("node {version}");
-    let npms = versions(toolbox, ask, "npm", &npm_range(version), &words).await?;
+    let range = npm_range(version).to_string();
+    let npms = versions(toolbox, ask, "npm", &range, &words).await?;
     let npm = npm_for(version, npms).ok_or_else(|| {
         StepFailure::new(Phase::Install, format!("no npm runs on node {version}"))
             .hint("let the app ask for another node: engines.node in package.json, .nvmrc or .node-version")
@@ -188,7 +189,8 @@ async fn get(
 /// The npm versions that come into question for a node. The registry's packages of node have no npm in them, so it is the
 /// newest of the line that this node was distributed with; a line later npm may do other things with the same lockfile
 /// (12 does not run install scripts that were not approved).
-fn npm_range(node: &Version) -> String {
+pub(super) fn npm_range(node: &Version) -> VersionRange {
+    let read = |range: &str| range.parse().expect("it is written here");
     let line = match node.major() {
         ..=14 => 6,
         15 => 7,
@@ -196,10 +198,10 @@ fn npm_range(node: &Version) -> String {
         18 | 20..=23 => 10,
         19 => 9,
         24..=26 => 11,
-        _ => return ">=11".to_owned(),
+        _ => return read(">=11"),
     };
     // The first of a line of node may be too old for the last of its npms.
-    format!(">={} <{}", line - 1, line + 1)
+    read(&format!(">={} <{}", line - 1, line + 1))
 }
 
 fn npm_for(node: &Version, npms: Vec<Published>) -> Option<Version> {

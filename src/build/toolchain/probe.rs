@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::program::{Libc, NodeProgram, Origin};
 use crate::build::failure::StepFailure;
 use crate::build::step::Step;
-use crate::config::Version;
+use crate::config::{Version, VersionRange};
 use crate::process::child::Spawn;
 use crate::report::{Phase, Stream};
 
@@ -70,11 +70,19 @@ struct Answer {
     libc: Option<String>,
 }
 
+/// What a package manager says, or the package that it lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ManagerAnswer {
+    pub(super) version: Version,
+    /// `engines.node` of its package.
+    pub(super) node: Option<VersionRange>,
+}
+
 /// What was learned of programs.
 #[derive(Debug, Default)]
 pub(super) struct Probed {
     nodes: Mutex<HashMap<FileIdentity, Answer>>,
-    versions: Mutex<HashMap<FileIdentity, Version>>,
+    managers: Mutex<HashMap<FileIdentity, ManagerAnswer>>,
 }
 
 impl Probed {
@@ -111,36 +119,39 @@ impl Probed {
         })
     }
 
-    /// The version of a package manager: from the package that it lies in, else it is asked.
-    pub(super) async fn version(
+    /// What a package manager is: from the package that it lies in, else it is asked.
+    pub(super) async fn manager(
         &self,
         command: &[PathBuf],
         env: &BTreeMap<String, String>,
-    ) -> Result<Version, StepFailure> {
+    ) -> Result<ManagerAnswer, StepFailure> {
         let (Some(program), Some(script)) = (command.first(), command.last()) else {
             return Err(unintelligible(Path::new(""), ""));
         };
         let identity = FileIdentity::of(script);
         if let Some(known) =
-            identity.and_then(|identity| lock(&self.versions).get(&identity).cloned())
+            identity.and_then(|identity| lock(&self.managers).get(&identity).cloned())
         {
             return Ok(known);
         }
         // What lies in a repository is part of the app's package and of no other.
         let installed = command.len() == 1;
-        let version = if let Some(version) = of_package(script).filter(|_| installed) {
-            version
+        let answer = if let Some(answer) = of_package(script).filter(|_| installed) {
+            answer
         } else {
             let rest = command[1..].iter().map(|word| word.to_string_lossy());
             let args: Vec<_> = rest.chain(["--version".into()]).collect();
             let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
             let said = ask(program, &args, env).await?;
-            said.parse().map_err(|_| unintelligible(script, &said))?
+            ManagerAnswer {
+                version: said.parse().map_err(|_| unintelligible(script, &said))?,
+                node: None,
+            }
         };
         if let Some(identity) = identity {
-            lock(&self.versions).insert(identity, version.clone());
+            lock(&self.managers).insert(identity, answer.clone());
         }
-        Ok(version)
+        Ok(answer)
     }
 }
 
@@ -148,8 +159,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The `version` in the `package.json` of the package manager that a script is part of.
-fn of_package(script: &Path) -> Option<Version> {
+/// What stands in the `package.json` of the package manager that a script is part of.
+fn of_package(script: &Path) -> Option<ManagerAnswer> {
     const NAMES: [&str; 4] = ["npm", "pnpm", "yarn", "@yarnpkg/cli-dist"];
     let real = script.canonicalize().ok()?;
     real.ancestors().skip(1).take(3).find_map(|dir| {
@@ -159,8 +170,17 @@ fn of_package(script: &Path) -> Option<Version> {
         if !NAMES.contains(&name) {
             return None;
         }
-        package.get("version")?.as_str()?.parse().ok()
+        Some(ManagerAnswer {
+            version: package.get("version")?.as_str()?.parse().ok()?,
+            node: needed_node(&package),
+        })
     })
+}
+
+/// `engines.node` of a `package.json`, where it can be understood.
+pub(super) fn needed_node(package: &Value) -> Option<VersionRange> {
+    let range = package.get("engines")?.get("node")?.as_str()?;
+    range.parse().ok()
 }
 
 /// Runs it, and gives the last line that it says. In `/`, so that no file of an app is obeyed.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,6 +68,17 @@ impl Rig {
 
     pub(super) fn install_node(&self, version: &str, abi: &str) {
         self.install("node", &says(version, abi));
+    }
+
+    /// A package manager as npm installs it: a link to a program in its package.
+    pub(super) fn install_package(&self, name: &str, package_json: &str) {
+        let package = self.dir.path().join("lib/node_modules").join(name);
+        fs::create_dir_all(package.join("bin")).unwrap();
+        fs::write(package.join("package.json"), package_json).unwrap();
+        program(&package.join("bin").join(name), "exit 1");
+        let link = self.bin().join(name);
+        let _ = fs::remove_file(&link); // there may be none
+        symlink(package.join("bin").join(name), link).unwrap();
     }
 
     /// A node that was fetched.
