@@ -78,11 +78,22 @@ pub(super) struct ManagerAnswer {
     pub(super) node: Option<VersionRange>,
 }
 
+/// A program, by its file and by the name that it was found under: the stand-ins of a version manager are links to one
+/// program, which looks at the name that it was started by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Known(PathBuf, FileIdentity);
+
+impl Known {
+    fn at(path: &Path) -> Option<Self> {
+        FileIdentity::of(path).map(|identity| Self(path.to_owned(), identity))
+    }
+}
+
 /// What was learned of programs.
 #[derive(Debug, Default)]
 pub(super) struct Probed {
-    nodes: Mutex<HashMap<FileIdentity, Answer>>,
-    managers: Mutex<HashMap<FileIdentity, ManagerAnswer>>,
+    nodes: Mutex<HashMap<Known, Answer>>,
+    managers: Mutex<HashMap<Known, ManagerAnswer>>,
 }
 
 impl Probed {
@@ -93,16 +104,17 @@ impl Probed {
         origin: Origin,
         env: &BTreeMap<String, String>,
     ) -> Result<NodeProgram, StepFailure> {
-        let identity = FileIdentity::of(path);
-        let known = identity.and_then(|identity| lock(&self.nodes).get(&identity).cloned());
+        let program = Known::at(path);
+        let known = program.as_ref();
+        let known = known.and_then(|program| lock(&self.nodes).get(program).cloned());
         let answer = if let Some(answer) = known {
             answer
         } else {
             let said = ask(path, &["-e", NODE_QUESTION], env).await?;
             let answer: Answer =
                 serde_json::from_str(&said).map_err(|_| unintelligible(path, &said))?;
-            if let Some(identity) = identity {
-                lock(&self.nodes).insert(identity, answer.clone());
+            if let Some(program) = program {
+                lock(&self.nodes).insert(program, answer.clone());
             }
             answer
         };
@@ -128,10 +140,9 @@ impl Probed {
         let (Some(program), Some(script)) = (command.first(), command.last()) else {
             return Err(unintelligible(Path::new(""), ""));
         };
-        let identity = FileIdentity::of(script);
-        if let Some(known) =
-            identity.and_then(|identity| lock(&self.managers).get(&identity).cloned())
-        {
+        let asked = Known::at(script);
+        let known = asked.as_ref();
+        if let Some(known) = known.and_then(|asked| lock(&self.managers).get(asked).cloned()) {
             return Ok(known);
         }
         // What lies in a repository is part of the app's package and of no other.
@@ -148,8 +159,8 @@ impl Probed {
                 node: None,
             }
         };
-        if let Some(identity) = identity {
-            lock(&self.managers).insert(identity, answer.clone());
+        if let Some(asked) = asked {
+            lock(&self.managers).insert(asked, answer.clone());
         }
         Ok(answer)
     }
@@ -216,3 +227,6 @@ fn unintelligible(path: &Path, said: &str) -> StepFailure {
     )
     .hint("this is not the app's fault: run it on the server, and mend or remove it")
 }
+
+#[cfg(test)]
+mod tests;
