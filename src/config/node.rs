@@ -159,12 +159,24 @@ fn wish(
             text: text.to_owned(),
             range,
         })),
-        None => Err(ConfigError::one(problem(format!(
-            "{} is not a version of node, nor a range of versions; write one as `22`, `>=20.11 <25` or `lts/{}`",
-            quoted(text),
-            LTS[LTS.len() - 1].0
-        )))),
+        None => Err(ConfigError::one(problem(not_known(text)))),
     }
+}
+
+/// A line with long-term support that is newer than this handover has a name that it can't know.
+fn not_known(text: &str) -> String {
+    let (text, lower) = (quoted(text), text.to_ascii_lowercase());
+    let (newest, number) = LTS[LTS.len() - 1];
+    let name = lower.strip_prefix("lts/").unwrap_or_default();
+    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return format!(
+            "this handover does not know {text}: lts/{newest}, of node {number}, is the newest line that it knows by name; write the number of the line that you mean, as `{}`",
+            number + 2
+        );
+    }
+    format!(
+        "{text} is not a version of node, nor a range of versions; write one as `22`, `>=20.11 <25` or `lts/{newest}`"
+    )
 }
 
 /// The lines with long-term support, by the names that `process.release.lts` has.

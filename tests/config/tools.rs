@@ -51,9 +51,18 @@ fn all_wishes_count_and_those_that_contradict_are_named() {
         ".nvmrc: no version of node satisfies both engines.node of package.json `>=22` and .nvmrc `20`; change one of them"
     );
     assert_eq!(
-        refusal(NodeWishes::parse(Some("new"), Some(b"\nlts/tin"), None)),
-        "package.json: `new` is not a version of node, nor a range of versions; write one as `22`, `>=20.11 <25` or `lts/krypton`\n.nvmrc:2: `lts/tin` is not a version of node, nor a range of versions; write one as `22`, `>=20.11 <25` or `lts/krypton`"
+        refusal(NodeWishes::parse(Some("new"), Some(b"\nlts/-99"), None)),
+        "package.json: `new` is not a version of node, nor a range of versions; write one as `22`, `>=20.11 <25` or `lts/krypton`\n.nvmrc:2: `lts/-99` is not a version of node, nor a range of versions; write one as `22`, `>=20.11 <25` or `lts/krypton`"
     );
+}
+
+#[test]
+fn an_lts_line_that_is_newer_than_this_handover_can_be_named_by_its_number() {
+    assert_eq!(
+        refusal(NodeWishes::parse(None, Some(b"lts/Lithium"), None)),
+        ".nvmrc:1: this handover does not know `lts/Lithium`: lts/krypton, of node 24, is the newest line that it knows by name; write the number of the line that you mean, as `26`"
+    );
+    assert!(nvmrc("26").allow(&version("26.1.0")));
 }
 
 #[test]
