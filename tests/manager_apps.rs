@@ -185,6 +185,19 @@ fn three_versions_of_node_on_one_server() {
 }
 
 #[test]
+fn settings_of_package_managers_are_seen_by_builds_and_not_by_the_app() {
+    let among = [("YARN_NPM_AUTH_TOKEN", "secret")];
+    let server = Server::start_among(&among, "", &["--listen", "127.0.0.1:0"]);
+    let repo = server.create_with("shop", &["--domain", "shop.localhost"]);
+    let project = Project::tiny();
+    project.write("package.json", r#"{"scripts": {"build": "echo built with $YARN_NPM_AUTH_TOKEN", "start": "node server.js"}}"#);
+    project.write("server.js", "require('node:http').createServer((_, res) => res.end(`runs with ${process.env.YARN_NPM_AUTH_TOKEN}`)).listen(process.env.PORT);");
+    project.commit("tell the settings");
+    project.push(&repo).went_live().says("built with secret");
+    answers(&server, "shop", "runs with undefined");
+}
+
+#[test]
 fn an_old_node_gets_an_npm_that_can_read_a_new_lockfile() {
     let server = server();
     let repo = server.create_with("shop", &["--domain", "shop.localhost"]);

@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 use super::memory::warn_if_short;
 use super::{Replaced, START_HINT, Startable, Started, fatal, with_tail};
 use crate::config::Place;
+use crate::deploy::environment;
 use crate::deploy::stage::{Stage, broken};
 use crate::ids::GenerationNumber;
 use crate::keep::{Command, KeepError, KeepEvent, Keeper, LogLimits, Spec, Watch};
@@ -75,7 +76,7 @@ impl Startable {
         let config = &self.files.config;
         let settings = stage.site.settings.borrow().clone();
         let web = self.web_command()?;
-        let mut env = stage.site.environment.clone();
+        let mut env = environment::of_instances(&stage.site.environment);
         env.extend(web.1);
         Ok(Spec {
             app: stage.app().clone(),
