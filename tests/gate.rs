@@ -232,16 +232,20 @@ fn each_push_option_does_what_it_says_and_others_are_refused_with_the_list() {
         quiet.text
     );
 
-    let cache = shop.server.app_dir("shop").join("cache/npm");
-    let canary = cache.join("canary");
-    std::fs::create_dir_all(&cache).unwrap();
-    std::fs::write(&canary, "").unwrap();
+    // That of another package manager, which the app has had before, is no better.
+    let canaries = ["npm", "pnpm"].map(|manager| {
+        let cache = shop.server.app_dir("shop").join("cache").join(manager);
+        std::fs::create_dir_all(&cache).unwrap();
+        std::fs::write(cache.join("canary"), "").unwrap();
+        cache.join("canary")
+    });
+    let are_there = || canaries.each_ref().map(|canary| canary.exists());
     shop.project.version("v4");
     push(&[]).went_live();
-    assert!(canary.exists(), "the cache is kept");
+    assert_eq!(are_there(), [true; 2], "the caches are kept");
     shop.project.version("v5");
     push(&["no-cache"]).went_live();
-    assert!(!canary.exists(), "the cache is emptied");
+    assert_eq!(are_there(), [false; 2], "the caches are emptied");
 
     let talkative = format!(
         "console.log('I am starting');\n{}",

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::stage::{Stage, broken};
-use crate::build::{Ask, InstallRequest, Runtime, Toolbox, Toolchain};
+use crate::build::{Ask, InstallRequest, Runtime, Toolbox, Toolchain, is_trash};
 use crate::config::{AppFiles, Manager};
 use crate::process::blocking;
+use crate::process::files::names_in;
 use crate::report::{Failure, Phase};
 
 /// What a release is going to be built with, fetched where it is not there.
@@ -67,13 +68,14 @@ pub(super) fn with_names(words: String, toolchain: &Toolchain) -> String {
     }
 }
 
-/// `-o no-cache`: nothing that an earlier deploy has left is used.
-pub(super) async fn empty_caches(stage: &Stage, toolchain: &Toolchain) -> Result<(), Failure> {
-    let of_manager = stage.paths.caches().join(toolchain.manager.kind.name());
-    let (remover, compiled) = (Arc::clone(&stage.site.remover), stage.paths.compile_cache());
+/// `-o no-cache`: nothing that an earlier deploy has left is used, of any package manager. What is removed is looked for
+/// again in the directory itself, which therefore stays.
+pub(super) async fn empty_caches(stage: &Stage) -> Result<(), Failure> {
+    let (remover, caches) = (Arc::clone(&stage.site.remover), stage.paths.caches());
     let emptied = blocking(move || {
-        remover.remove(&of_manager)?;
-        remover.remove(&compiled)
+        let names = names_in(&caches).into_iter();
+        let mut left = names.filter(|name| !is_trash(name));
+        left.try_for_each(|name| remover.remove(&caches.join(name)))
     });
     let emptied = emptied.await;
     emptied.map_err(|error| broken(Phase::Install, &error))

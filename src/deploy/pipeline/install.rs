@@ -26,7 +26,7 @@ pub(super) async fn dependencies(
 ) -> Result<(), Failure> {
     let (caches, mark) = (stage.paths.caches(), stage.paths.home().to_owned());
     if stage.order.options.no_cache {
-        tools::empty_caches(stage, toolchain).await?;
+        tools::empty_caches(stage).await?;
     }
     let environment = stage.site.environment.clone();
     let request = InstallRequest {
