@@ -1,8 +1,10 @@
 //! node and package manager of a deploy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use super::site::Site;
 use super::stage::{Stage, broken};
 use crate::build::{Ask, InstallRequest, Runtime, Toolbox, Toolchain, is_trash};
 use crate::config::{AppFiles, Manager};
@@ -57,6 +59,39 @@ pub(super) async fn record(
     let recorded = blocking(move || Toolbox::record(&release, &toolchain, &manager));
     let recorded = recorded.await;
     recorded.map_err(|error| broken(Phase::Build, &error))
+}
+
+/// Removes nodes and package managers that no release of any app needs any more. Trouble is told in the log.
+pub(super) async fn prune(site: &Arc<Site>) {
+    let (own, age) = (Arc::clone(site), site.settings.borrow().store.max_age);
+    let pruned = blocking(move || {
+        let releases = releases(&own.layout.apps());
+        own.toolbox
+            .prune(&releases, age, SystemTime::now(), &own.remover)
+    });
+    match pruned.await {
+        Ok(gone) => {
+            for dir in gone {
+                tracing::info!(dir = %dir.display(), "program that no release needs is removed");
+            }
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "program that no release needs can't be removed");
+        }
+    }
+}
+
+/// The release directories of all apps.
+fn releases(apps: &Path) -> Vec<PathBuf> {
+    let homes = names_in(apps).into_iter().map(|app| apps.join(app));
+    homes
+        .map(|home| home.join("releases"))
+        .flat_map(|releases| {
+            let names = names_in(&releases).into_iter();
+            names.map(move |name| releases.join(name))
+        })
+        .collect()
 }
 
 /// A command, with what runs it where that is not the system's.

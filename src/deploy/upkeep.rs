@@ -8,6 +8,7 @@ use super::fleet::limits;
 use super::recovery;
 use super::room;
 use super::site::Site;
+use super::tools;
 use crate::config::StoreSettings;
 use crate::ids::{AppName, ReleaseNumber};
 use crate::paths::AppPaths;
@@ -67,6 +68,7 @@ impl Upkeep {
             }
         })
         .await;
+        tools::prune(&self.site).await;
         room::keep_back(&self.site).await;
         self.make_ready(entry).await;
     }

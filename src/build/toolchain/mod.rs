@@ -13,6 +13,7 @@ mod fetch;
 mod kept;
 mod probe;
 mod program;
+mod prune;
 mod record;
 mod registry;
 #[cfg(test)]

@@ -182,6 +182,17 @@ impl Record {
         }
     }
 
+    /// Whether the release may need this version of node or of a package manager.
+    pub(super) fn names(&self, tool: &str, version: &Version) -> bool {
+        let node = self.node.as_ref().filter(|_| tool == "node");
+        let manager = self.manager.as_ref().filter(|manager| {
+            // An older record does not tell which it is.
+            manager.kind.is_none_or(|kind| kind.name() == tool)
+        });
+        node.is_some_and(|node| node.version == *version)
+            || manager.is_some_and(|manager| manager.version == *version)
+    }
+
     pub(super) async fn runtime(
         &self,
         toolbox: &Toolbox,

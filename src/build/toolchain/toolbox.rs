@@ -12,6 +12,7 @@ use super::choose_node::choose_node;
 use super::kept::{Shelf, Verified};
 use super::probe::{Probed, find};
 use super::program::{Runtime, Toolchain, ToolsError};
+use super::prune::freshen;
 use super::record::Record;
 use crate::build::failure::StepFailure;
 use crate::build::strays;
@@ -68,7 +69,9 @@ pub struct Toolbox {
     pub(super) probed: Probed,
     pub(super) verified: Arc<Verified>,
     /// Whoever fetches something holds it.
-    fetching: Mutex<()>,
+    pub(super) fetching: Mutex<()>,
+    /// Whoever marks a version as used holds it, or finds that it was not.
+    pub(super) freshening: Arc<std::sync::Mutex<()>>,
 }
 
 impl Toolbox {
@@ -79,8 +82,9 @@ impl Toolbox {
             probed: Probed::default(),
             verified: Arc::default(),
             fetching: Mutex::default(),
+            freshening: Arc::default(),
         };
-        for shelf in toolbox.shelves() {
+        for (_, shelf) in toolbox.named_shelves() {
             shelf.sweep();
         }
         toolbox
@@ -133,9 +137,12 @@ impl Toolbox {
         self.home.join("tools")
     }
 
-    fn shelves(&self) -> Vec<Shelf> {
-        let tools = ["npm", "pnpm", "yarn", "bun"].map(|name| self.tool(name));
-        std::iter::once(self.nodes()).chain(tools).collect()
+    /// All that is kept, by the programs' names.
+    pub(super) fn named_shelves(&self) -> Vec<(&'static str, Shelf)> {
+        let tools = ["npm", "pnpm", "yarn", "bun"].map(|name| (name, self.tool(name)));
+        std::iter::once(("node", self.nodes()))
+            .chain(tools)
+            .collect()
     }
 
     /// Waits until nobody else fetches anything, and says so.
@@ -160,9 +167,11 @@ impl Toolbox {
         if !dir.exists() {
             return None;
         }
-        let verified = Arc::clone(&self.verified);
+        let (verified, freshening) = (Arc::clone(&self.verified), Arc::clone(&self.freshening));
         let looked_at = dir.clone();
-        if blocking(move || verified.is_whole(&looked_at, &file)).await {
+        let is_whole =
+            move || verified.is_whole(&looked_at, &file) && freshen(&freshening, &looked_at);
+        if blocking(is_whole).await {
             return Some(dir);
         }
         tracing::warn!(dir = %dir.display(), "a program that was kept is damaged, and fetched again");
