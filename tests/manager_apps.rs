@@ -185,6 +185,41 @@ fn three_versions_of_node_on_one_server() {
 }
 
 #[test]
+fn a_release_keeps_to_the_abi_of_its_node_when_the_systems_is_another() {
+    let bin = tempfile::tempdir().unwrap();
+    let (link, old) = (bin.path().join("node"), std::env::var("PATH").unwrap());
+    let path = format!("{}:{old}", bin.path().display());
+    let server = Server::start_among(&[("PATH", &path)], "", &["--listen", "127.0.0.1:0"]);
+    let fetching = server.create("fetching");
+    telling("18.20.8").push(&fetching).went_live();
+
+    let kept = server.home().join("node/18.20.8/bin/node");
+    std::os::unix::fs::symlink(kept, &link).unwrap();
+    let repo = server.create_with("shop", &["--domain", "shop.localhost"]);
+    let project = telling("node");
+    project.push(&repo).went_live();
+    let record = server
+        .app_dir("shop")
+        .join("releases/1/.handover-tools.json");
+    let record = std::fs::read_to_string(record).unwrap();
+    assert!(
+        record.contains(r#""abi":"108","from":"system""#),
+        "{record}"
+    );
+    answers(&server, "shop", "v18.20.8");
+    // As an update does.
+    std::fs::remove_file(&link).unwrap();
+    server.ok(&["restart", "shop"]);
+    answers(&server, "shop", "v18.20.8");
+    project.version("v2");
+    project.push(&repo).went_live();
+    let answer = http::get_from(server.address(), "shop.localhost", "/").unwrap();
+    assert_ne!(answer.body, "v18.20.8", "what is built now is built for it");
+    server.ok(&["rollback", "shop"]);
+    answers(&server, "shop", "v18.20.8");
+}
+
+#[test]
 fn settings_of_package_managers_are_seen_by_builds_and_not_by_the_app() {
     let among = [("YARN_NPM_AUTH_TOKEN", "secret")];
     let server = Server::start_among(&among, "", &["--listen", "127.0.0.1:0"]);
