@@ -23,18 +23,13 @@ const FILE: &str = ".handover-tools.json";
 /// The tools of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::build) struct Record {
-    /// Not there in older records, where it was the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    node: Option<NodeRecord>,
-    /// The same holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    manager: Option<ManagerRecord>,
+    node: NodeRecord,
+    manager: ManagerRecord,
     /// The yarn that lies in the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     yarn_path: Option<String>,
-    /// Whether yarn made no `node_modules`. Older records do not tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    plug_and_play: Option<bool>,
+    /// Whether yarn made no `node_modules`.
+    plug_and_play: bool,
 }
 
 /// Where a tool was.
@@ -52,81 +47,17 @@ enum Place {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written<NodeWritten>")]
 struct NodeRecord {
     version: Version,
-    /// Not there in older records, which tell only of nodes that are kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    abi: Option<String>,
+    abi: String,
     from: Place,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written<ManagerWritten>")]
 struct ManagerRecord {
-    /// Not there in older records: it was told from the lockfile.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<ManagerKind>,
+    kind: ManagerKind,
     version: Version,
     from: Place,
-}
-
-/// Older records have just the version of what is kept.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written<T> {
-    Kept(Version),
-    Whole(T),
-}
-
-#[derive(Deserialize)]
-struct NodeWritten {
-    version: Version,
-    abi: Option<String>,
-    from: Place,
-}
-
-#[derive(Deserialize)]
-struct ManagerWritten {
-    kind: Option<ManagerKind>,
-    version: Version,
-    from: Place,
-}
-
-impl From<Written<NodeWritten>> for NodeRecord {
-    fn from(written: Written<NodeWritten>) -> Self {
-        let NodeWritten { version, abi, from } = match written {
-            Written::Whole(whole) => whole,
-            Written::Kept(version) => NodeWritten {
-                version,
-                abi: None,
-                from: Place::Kept,
-            },
-        };
-        Self { version, abi, from }
-    }
-}
-
-impl From<Written<ManagerWritten>> for ManagerRecord {
-    fn from(written: Written<ManagerWritten>) -> Self {
-        let ManagerWritten {
-            kind,
-            version,
-            from,
-        } = match written {
-            Written::Whole(whole) => whole,
-            Written::Kept(version) => ManagerWritten {
-                kind: None,
-                version,
-                from: Place::Kept,
-            },
-        };
-        Self {
-            kind,
-            version,
-            from,
-        }
-    }
 }
 
 impl Record {
@@ -138,18 +69,18 @@ impl Record {
             .filter(|_| manager.origin == Origin::Repository);
         let yarn = yarn.and_then(|yarn| yarn.strip_prefix(release).ok());
         Self {
-            node: Some(NodeRecord {
+            node: NodeRecord {
                 version: node.version.clone(),
-                abi: Some(node.abi.clone()),
+                abi: node.abi.clone(),
                 from: of_node(node),
-            }),
-            manager: Some(ManagerRecord {
-                kind: Some(manager.kind),
+            },
+            manager: ManagerRecord {
+                kind: manager.kind,
                 version: manager.version.clone(),
                 from: of_manager(manager),
-            }),
+            },
             yarn_path: yarn.map(|yarn| yarn.to_string_lossy().into_owned()),
-            plug_and_play: Some(wanted.plug_and_play),
+            plug_and_play: wanted.plug_and_play,
         }
     }
 
@@ -171,26 +102,20 @@ impl Record {
         fs::write(path, text)
     }
 
-    /// The manager that a release was installed with: a build may have written the lockfile of another. What an older
-    /// record does not tell is as it is guessed.
+    /// The manager that a release was installed with: a build may have written the lockfile of another.
     pub(in crate::build) fn manager(&self, guessed: Manager) -> Manager {
-        let recorded = self.manager.as_ref().and_then(|manager| manager.kind);
         Manager {
-            kind: recorded.unwrap_or(guessed.kind),
-            plug_and_play: self.plug_and_play.unwrap_or(guessed.plug_and_play),
+            kind: self.manager.kind,
+            plug_and_play: self.plug_and_play,
             ..guessed
         }
     }
 
     /// Whether the release may need this version of node or of a package manager.
     pub(super) fn names(&self, tool: &str, version: &Version) -> bool {
-        let node = self.node.as_ref().filter(|_| tool == "node");
-        let manager = self.manager.as_ref().filter(|manager| {
-            // An older record does not tell which it is.
-            manager.kind.is_none_or(|kind| kind.name() == tool)
-        });
-        node.is_some_and(|node| node.version == *version)
-            || manager.is_some_and(|manager| manager.version == *version)
+        let is_node = tool == "node" && self.node.version == *version;
+        let is_manager = tool == self.manager.kind.name() && self.manager.version == *version;
+        is_node || is_manager
     }
 
     pub(super) async fn runtime(
@@ -200,10 +125,7 @@ impl Record {
         tell: Tell<'_>,
     ) -> Result<Runtime, StepFailure> {
         let node = self.node_again(toolbox, ask, tell).await?;
-        let kept = self
-            .manager
-            .as_ref()
-            .filter(|manager| manager.from == Place::Kept);
+        let kept = Some(&self.manager).filter(|manager| manager.from == Place::Kept);
         let manager = match (&self.yarn_path, kept) {
             (Some(yarn), _) => in_repository(toolbox, ask, &node, yarn).await?,
             (None, Some(kept)) => same_manager(toolbox, ask, &node, &kept.version, tell).await?,
@@ -225,14 +147,12 @@ impl Record {
         ask: &Ask<'_>,
         tell: Tell<'_>,
     ) -> Result<NodeProgram, StepFailure> {
-        let Some(built) = &self.node else {
-            return systems(toolbox, ask).await;
-        };
+        let built = &self.node;
         if built.from == Place::Kept {
             return same_node(toolbox, ask, &built.version, tell).await;
         }
         let system = systems(toolbox, ask).await?;
-        if built.abi.as_ref().is_none_or(|abi| *abi == system.abi) {
+        if built.abi == system.abi {
             return Ok(system);
         }
         match same_node(toolbox, ask, &built.version, tell).await {

@@ -24,7 +24,8 @@ async fn what_no_release_was_built_with_goes_when_it_was_not_used_for_long() {
     }
     fs::write(
         rig.release.join(".handover-tools.json"),
-        r#"{"node": {"version": "20.11.0", "abi": "115", "from": "system"}}"#,
+        r#"{"node": {"version": "20.11.0", "abi": "115", "from": "system"},
+            "manager": {"kind": "npm", "version": "10.2.4", "from": "system"}, "plug_and_play": false}"#,
     )
     .unwrap();
     assert_eq!(left(&rig, 29), ["18.0.0", "20.11.0", "21.1.0"]);

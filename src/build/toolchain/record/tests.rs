@@ -77,19 +77,6 @@ async fn a_release_without_a_record_gets_what_the_system_has() {
     assert_eq!(started(&rig).await, (system, String::new()));
 }
 
-#[tokio::test]
-async fn an_older_record_names_just_the_versions_of_what_is_kept() {
-    let rig = Rig::with_node("22.3.0", "127");
-    let kept = rig.keep_node("20.11.0", "115");
-    fs::write(rig.release.join(FILE), r#"{"node":"20.11.0"}"#).unwrap();
-    assert_eq!(started(&rig).await, (Some(kept), String::new()));
-    let both = br#"{"node":"20.11.0","manager":"9.1.0"}"#;
-    let read: Record = serde_json::from_slice(both).unwrap();
-    let manager = read.manager.clone().unwrap();
-    assert_eq!((manager.kind, manager.from), (None, Place::Kept));
-    assert_eq!(read.manager(Manager::default()), Manager::default());
-}
-
 #[test]
 fn what_is_recorded_is_read_again() {
     let rig = Rig::with_node("22.3.0", "127");
