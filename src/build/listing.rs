@@ -148,3 +148,11 @@ impl Listing {
         Digest::of(&all)
     }
 }
+
+/// A path as text, each path as another.
+pub(super) fn shown(path: &Path) -> String {
+    match path.to_str() {
+        Some(text) if !text.contains('\\') => text.to_owned(),
+        _ => path.as_os_str().as_bytes().escape_ascii().to_string(),
+    }
+}

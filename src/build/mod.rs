@@ -22,6 +22,7 @@ mod script;
 mod step;
 mod stored;
 mod strays;
+mod surroundings;
 mod toolchain;
 mod tree_rules;
 mod walk;
@@ -29,7 +30,7 @@ mod walk;
 pub use carry::{Carried, CarryRequest, Copies, LeftOut};
 pub use checkout::{Checkout, CheckoutError, checkout, sync_release};
 pub use failure::{DISK_HINT, StepFailure};
-pub use inputs::{Inputs, Surroundings};
+pub use inputs::Inputs;
 pub use inspect::{InspectError, Inspected, inspect};
 pub use install::{InstallRequest, Installed, install};
 pub use listing::Listing;
@@ -40,6 +41,7 @@ pub use script::{BuildRequest, Built, build};
 pub use step::{Line, Lines};
 pub use stored::{Fresh, install_to_store};
 pub use strays::end_strays;
+pub use surroundings::Surroundings;
 pub use toolchain::{
     Ask, Libc, ManagerProgram, NODE_QUESTION, NodeProgram, Origin, Runtime, Tell, Toolbox,
     Toolchain, ToolsError,
