@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -228,21 +229,30 @@ impl Inputs {
 }
 
 impl InstallRequest<'_> {
-    /// What the install has left out though it should be there, in words; nothing where that can't be told.
-    pub(super) fn left_out(&self, inputs: &Inputs) -> Option<String> {
-        if self.toolchain.manager.kind != ManagerKind::Npm {
-            return None;
+    /// Looks, when called, for what the install has left out though it should be there, and gives that in words; nothing
+    /// where it can't be told. Blocks.
+    pub(super) fn left_out(
+        &self,
+        inputs: &Arc<Inputs>,
+    ) -> impl FnOnce() -> Option<String> + Send + 'static {
+        let (release, inputs) = (self.release.to_owned(), Arc::clone(inputs));
+        let (toolchain, omit) = (self.toolchain.clone(), self.omit.to_vec());
+        let (settings, environment) = (self.config_files(), self.environment());
+        move || {
+            if toolchain.manager.kind != ManagerKind::Npm {
+                return None;
+            }
+            let lock = lockfile(&release, &inputs.listing)?;
+            let may_omit_all = may_omit(&settings, &environment);
+            let is_there = |path: &str| fs::symlink_metadata(release.join(path)).is_ok();
+            let machine = Machine::of(&toolchain);
+            let missed = left_out(&lock, &machine, &omit, may_omit_all, is_there);
+            let names: Vec<String> = missed
+                .iter()
+                .map(|path| package_at(path).to_owned())
+                .collect();
+            (!names.is_empty()).then(|| format!("npm went on without {}", listed(&names)))
         }
-        let lock = lockfile(self.release, &inputs.listing)?;
-        let may_omit_all = may_omit(&self.config_files(), &self.environment());
-        let is_there = |path: &str| fs::symlink_metadata(self.release.join(path)).is_ok();
-        let machine = Machine::of(self.toolchain);
-        let missed = left_out(&lock, &machine, self.omit, may_omit_all, is_there);
-        let names: Vec<String> = missed
-            .iter()
-            .map(|path| package_at(path).to_owned())
-            .collect();
-        (!names.is_empty()).then(|| format!("npm went on without {}", listed(&names)))
     }
 }
 

@@ -73,19 +73,19 @@ pub async fn install_to_store(
         warnings: installed.warnings.clone(),
         took_ms: u64::try_from(installed.took.as_millis()).unwrap_or(u64::MAX),
     };
-    if let Some(why) = request.left_out(inputs) {
-        let tree = Err(why);
-        return Ok(Fresh { installed, tree });
-    }
-    let inputs = Arc::clone(inputs);
+    let (left_out, inputs) = (request.left_out(inputs), Arc::clone(inputs));
     let tree = match before {
-        Ok(before) => blocking(move || note(&store, &inputs, &before, opened, about)).await,
-        Err(error) => Err(error.into()),
+        Ok(before) => {
+            let noted = move || match left_out() {
+                Some(why) => Err(why),
+                None => note(&store, &inputs, &before, opened, about)
+                    .map_err(|error| with_causes(&error)),
+            };
+            blocking(noted).await
+        }
+        Err(error) => Err(with_causes(&error)),
     };
-    Ok(Fresh {
-        installed,
-        tree: tree.map_err(|error| with_causes(&error)),
-    })
+    Ok(Fresh { installed, tree })
 }
 
 async fn snapshot(release: &Path) -> Result<Snapshot, StoreError> {
